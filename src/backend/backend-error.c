@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* libvirt has some hundred error numbers; the few that a client can act on are rows of the table
+ * below, the rest is the Backend error with libvirt's number in the text. Two kinds have no number
+ * of their own: a lost connection (everything that the RPC layer reports) and a full disk (found in
+ * the text, which is English because the daemon runs in the C locale). */
+
+#include "backend/backend-error.h"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <string.h>
+
+#include "util/error.h"
+
+typedef struct CodeRow {
+        int code;
+        VirtaskError error;
+} CodeRow;
+
+static const CodeRow codes[] = {
+                {VIR_ERR_NO_DOMAIN, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE},
+                {VIR_ERR_NO_SUPPORT, VIRTASK_ERROR_NOT_SUPPORTED},
+                {VIR_ERR_ARGUMENT_UNSUPPORTED, VIRTASK_ERROR_NOT_SUPPORTED},
+                {VIR_ERR_CONFIG_UNSUPPORTED, VIRTASK_ERROR_NOT_SUPPORTED},
+                {VIR_ERR_OPERATION_UNSUPPORTED, VIRTASK_ERROR_NOT_SUPPORTED},
+                {VIR_ERR_NO_MEMORY, VIRTASK_ERROR_OUT_OF_MEMORY},
+                {VIR_ERR_OPERATION_INVALID, VIRTASK_ERROR_INVALID_STATE},
+                {VIR_ERR_OPERATION_TIMEOUT, VIRTASK_ERROR_TIMED_OUT},
+                {VIR_ERR_OPERATION_ABORTED, VIRTASK_ERROR_CANCELLED},
+                {VIR_ERR_DOM_EXIST, VIRTASK_ERROR_DUPLICATE_NAME},
+                {VIR_ERR_INVALID_ARG, VIRTASK_ERROR_INVALID_ARGUMENT},
+                {VIR_ERR_XML_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT},
+                {VIR_ERR_XML_DETAIL, VIRTASK_ERROR_INVALID_ARGUMENT},
+                {VIR_ERR_XML_INVALID_SCHEMA, VIRTASK_ERROR_INVALID_ARGUMENT},
+                {VIR_ERR_NO_CONNECT, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE},
+                {VIR_ERR_INVALID_CONN, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE},
+};
+
+static VirtaskError classify(const virError *error) {
+        if (error->domain == VIR_FROM_RPC || error->domain == VIR_FROM_REMOTE)
+                return VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE;
+        if (error->message && strstr(error->message, "No space left on device"))
+                return VIRTASK_ERROR_DISK_FULL;
+        if (error->message && strstr(error->message, "\" lock"))
+                return VIRTASK_ERROR_FILE_IN_USE;
+        for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
+                if (codes[i].code == error->code)
+                        return codes[i].error;
+        return VIRTASK_ERROR_BACKEND;
+}
+
+void backend_error_set(GError **error, const char *format, ...) {
+        const virError *last = virGetLastError();
+        g_autofree char *what = NULL, *why = NULL;
+        VirtaskError row = VIRTASK_ERROR_BACKEND;
+        va_list args;
+
+        va_start(args, format);
+        what = g_strdup_vprintf(format, args);
+        va_end(args);
+
+        if (last && last->code != VIR_ERR_OK) {
+                row = classify(last);
+                why = g_utf8_make_valid(last->message ?: "unknown error", -1);
+        }
+        if (row == VIRTASK_ERROR_BACKEND)
+                g_set_error(error, VIRTASK_ERROR, (int) row, "%s: %s (libvirt error %d)", what,
+                                why ?: "unknown error", last ? last->code : 0);
+        else
+                g_set_error(error, VIRTASK_ERROR, (int) row, "%s: %s", what, why);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* libvirt's QEMU driver keeps managed save images as NAME.save in a directory that follows from the
+ * connection, and a PID file of each guest in another. The file begins with a header in the byte
+ * order of the host: 16 bytes "LibvirtQemudSave" ("LibvirtQemudPart" until the save is complete),
+ * then 32-bit numbers: version, length of the definition, whether the guest ran (libvirt's
+ * src/qemu/qemu_saveimage.h; unchanged since 2010).
+ *
+ * While QEMU loads the image, the position of its descriptor is the progress of the restore. Seeing
+ * it takes the right to look into QEMU's /proc directory, which a confined service does not have:
+ * then there is no progress. */
+
+#include "backend/saved-image.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC_WHOLE   "LibvirtQemudSave"
+#define MAGIC_PARTIAL "LibvirtQemudPart"
+#define MAGIC_LENGTH  16
+
+typedef struct ImageHeader {
+        char magic[MAGIC_LENGTH];
+        uint32_t version;
+        uint32_t definition_length;
+        uint32_t was_running;
+} ImageHeader;
+
+typedef struct Layout {
+        char *save, *run; /* directories; NULL if not on this host */
+} Layout;
+
+static void layout_clear(Layout *layout) {
+        g_free(layout->save);
+        g_free(layout->run);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)
+
+static void layout_of_embedded(GUri *uri, Layout *layout) {
+        g_autoptr(GHashTable) query = NULL;
+        const char *root = NULL;
+
+        if (g_uri_get_query(uri))
+                query = g_uri_parse_params(g_uri_get_query(uri), -1, "&", G_URI_PARAMS_NONE, NULL);
+        if (query)
+                root = g_hash_table_lookup(query, "root");
+        if (!root)
+                return;
+        layout->save = g_build_filename(root, "lib/qemu/save", NULL);
+        layout->run = g_build_filename(root, "run/qemu", NULL);
+}
+
+static void layout_of(virDomainPtr domain, Layout *layout) {
+        char *text = virConnectGetURI(virDomainGetConnect(domain));
+        g_autoptr(GUri) uri = text ? g_uri_parse(text, G_URI_FLAGS_NONE, NULL) : NULL;
+
+        free(text);
+        if (!uri || !g_str_equal(g_uri_get_scheme(uri), "qemu") ||
+                        (g_uri_get_host(uri) && *g_uri_get_host(uri)))
+                return;
+
+        if (g_str_equal(g_uri_get_path(uri), "/system")) {
+                layout->save = g_strdup("/var/lib/libvirt/qemu/save");
+                layout->run = g_strdup("/run/libvirt/qemu");
+        } else if (g_str_equal(g_uri_get_path(uri), "/session")) {
+                layout->save = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
+                layout->run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
+        } else if (g_str_equal(g_uri_get_path(uri), "/embed"))
+                layout_of_embedded(uri, layout);
+}
+
+char *saved_image_path(virDomainPtr domain) {
+        g_auto(Layout) layout = {NULL, NULL};
+        g_autofree char *file = g_strconcat(virDomainGetName(domain), ".save", NULL);
+        g_autofree char *path = NULL;
+
+        layout_of(domain, &layout);
+        if (!layout.save)
+                return NULL;
+        path = g_build_filename(layout.save, file, NULL);
+        if (access(path, F_OK) < 0 || !g_utf8_validate(path, -1, NULL))
+                return NULL;
+        return g_steal_pointer(&path);
+}
+
+SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+        ImageHeader header;
+        ssize_t n;
+
+        if (fd < 0)
+                return SAVED_IMAGE_UNKNOWN;
+        n = read(fd, &header, sizeof(header));
+        (void) close(fd);
+        if (n < (ssize_t) sizeof(header))
+                return n >= 0 ? SAVED_IMAGE_PARTIAL : SAVED_IMAGE_UNKNOWN;
+        if (memcmp(header.magic, MAGIC_PARTIAL, MAGIC_LENGTH) == 0)
+                return SAVED_IMAGE_PARTIAL;
+        if (memcmp(header.magic, MAGIC_WHOLE, MAGIC_LENGTH) != 0)
+                return SAVED_IMAGE_UNKNOWN;
+        *ret_running = header.was_running != 0;
+        return SAVED_IMAGE_WHOLE;
+}
+
+static char *process_directory(virDomainPtr domain) {
+        g_auto(Layout) layout = {NULL, NULL};
+        g_autofree char *file = g_strconcat(virDomainGetName(domain), ".pid", NULL);
+        g_autofree char *path = NULL, *text = NULL;
+        guint64 pid;
+
+        layout_of(domain, &layout);
+        if (!layout.run)
+                return NULL;
+        path = g_build_filename(layout.run, file, NULL);
+        if (!g_file_get_contents(path, &text, NULL, NULL) ||
+                        !g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, INT32_MAX, &pid, NULL))
+                return NULL;
+        return g_strdup_printf("/proc/%" G_GUINT64_FORMAT, pid);
+}
+
+/* The descriptor of the process that leads to the image, or NULL. */
+static char *find_descriptor(const char *process, const char *image) {
+        g_autofree char *directory = g_build_filename(process, "fd", NULL);
+        g_autoptr(GDir) entries = g_dir_open(directory, 0, NULL);
+        const char *name;
+
+        while (entries && (name = g_dir_read_name(entries))) {
+                g_autofree char *link = g_build_filename(directory, name, NULL);
+                g_autofree char *target = g_file_read_link(link, NULL);
+
+                if (target && g_str_equal(target, image))
+                        return g_strdup(name);
+        }
+        return NULL;
+}
+
+bool saved_image_progress(
+                virDomainPtr domain, const char *path, uint64_t *ret_done, uint64_t *ret_total) {
+        g_autofree char *process = process_directory(domain);
+        g_autofree char *image = g_canonicalize_filename(path, NULL);
+        g_autofree char *name = NULL, *file = NULL, *text = NULL;
+        guint64 position;
+        struct stat st;
+
+        if (!process || stat(path, &st) < 0)
+                return false;
+        name = find_descriptor(process, image);
+        if (!name)
+                return false;
+        file = g_build_filename(process, "fdinfo", name, NULL);
+        if (!g_file_get_contents(file, &text, NULL, NULL) || !g_str_has_prefix(text, "pos:"))
+                return false;
+        position = g_ascii_strtoull(text + strlen("pos:"), NULL, 10);
+        *ret_total = (uint64_t) st.st_size;
+        *ret_done = MIN(position, *ret_total);
+        return true;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The file in which libvirt keeps a saved state: where it is, whether it is whole, how far it is
+ * read. libvirt tells none of this; on a connection to another host nothing can be known. Any
+ * thread, may block. */
+
+#include <libvirt/libvirt.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum SavedImageState {
+        SAVED_IMAGE_UNKNOWN, /* not there, not readable or not of a form that we know */
+        SAVED_IMAGE_PARTIAL, /* a save that was interrupted */
+        SAVED_IMAGE_WHOLE,
+} SavedImageState;
+
+/* Path of the managed save image of the domain if it exists on this host, else NULL. */
+char *saved_image_path(virDomainPtr domain);
+
+/* Reads the header; *ret_running says whether the guest ran when it was saved (only set for a whole
+ * image). */
+SavedImageState saved_image_inspect(const char *path, bool *ret_running);
+
+/* How much of the image the domain's QEMU has read. False where the kernel does not let us see it.
+ */
+bool saved_image_progress(
+                virDomainPtr domain, const char *path, uint64_t *ret_done, uint64_t *ret_total);

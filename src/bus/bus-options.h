@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Arguments of a call, read with a table: options in an a{sv} and the limits that hold for every
+ * message. Loop. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <systemd/sd-bus.h>
+
+typedef enum OptionType {
+        OPTION_BOOLEAN, /* bool */
+        OPTION_UINT32,  /* uint32_t; any integer type is accepted on the bus, in range */
+        OPTION_OBJECT,  /* char *, owned; an object path */
+} OptionType;
+
+typedef struct OptionSpec {
+        const char *key;
+        OptionType type;
+        size_t offset;      /* of the value in the target */
+        size_t seen_offset; /* of a bool that becomes true when the key is given, or NO_SEEN */
+} OptionSpec;
+
+#define NO_SEEN ((size_t) -1)
+
+/* Reads the a{sv} at the message's position into "target"; "common" and "own" (either may be NULL)
+ * are tables that end with a key of NULL. A key that is in neither, given twice, or of the wrong
+ * type is INVALID_ARGUMENT, and the text names it. */
+bool bus_options_read(sd_bus_message *message,
+                const OptionSpec *common,
+                const OptionSpec *own,
+                void *target,
+                GError **error);
+
+/* Whether every string of the message is at most "limit" bytes, every array at most 1024 elements
+ * and every container at most 8 deep. Leaves the message rewound. */
+bool bus_message_check(sd_bus_message *message, size_t limit, GError **error);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A path that comes from the bus is taken apart with its length in mind: one that is shorter than
+ * the prefix, or equal to it, is simply no path of ours. */
+
+#include "bus/bus-path.h"
+
+#include <glib.h>
+#include <string.h>
+
+char *bus_path_task(uint32_t id) {
+        return g_strdup_printf(PATH_TASKS "/%u", id);
+}
+
+char *bus_path_machine(const char *uuid) {
+        char *path = g_strconcat(PATH_VMS "/_", uuid, NULL);
+
+        for (char *p = path + strlen(PATH_VMS "/_"); *p; p++)
+                if (*p == '-')
+                        *p = '_';
+        return path;
+}
+
+bool bus_path_to_task(const char *path, uint32_t *ret_id) {
+        const char *digits = path + strlen(PATH_TASKS "/");
+        guint64 id;
+
+        if (!g_str_has_prefix(path, PATH_TASKS "/") || *digits == '0')
+                return false;
+        if (!g_ascii_string_to_unsigned(digits, 10, 1, UINT32_MAX, &id, NULL))
+                return false;
+        *ret_id = (uint32_t) id;
+        return true;
+}
+
+bool bus_path_to_machine(const char *path, char ret_uuid[static UUID_STRING_SIZE]) {
+        const char *encoded = path + strlen(PATH_VMS "/_");
+        char uuid[UUID_STRING_SIZE];
+
+        if (!g_str_has_prefix(path, PATH_VMS "/_") || strlen(encoded) != UUID_STRING_SIZE - 1)
+                return false;
+
+        for (int i = 0; i < UUID_STRING_SIZE - 1; i++) {
+                bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+                bool hex = g_ascii_isxdigit(encoded[i]) && !g_ascii_isupper(encoded[i]);
+
+                if (dash ? encoded[i] != '_' : !hex)
+                        return false;
+                uuid[i] = dash ? '-' : encoded[i];
+        }
+        uuid[UUID_STRING_SIZE - 1] = 0;
+        memcpy(ret_uuid, uuid, sizeof(uuid));
+        return true;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Object paths from identifiers and back. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BUS_NAME     "org.virtask1"
+#define BUS_ROOT     "/org/virtask1"
+#define PATH_MANAGER BUS_ROOT "/manager"
+#define PATH_TASKS   BUS_ROOT "/task"
+#define PATH_VMS     BUS_ROOT "/vm"
+
+#define UUID_STRING_SIZE 37 /* with the final 0, as VIR_UUID_STRING_BUFLEN */
+
+/* "/org/virtask1/task/17" */
+char *bus_path_task(uint32_t id);
+
+/* "/org/virtask1/vm/_e2c0…": dashes become underscores. */
+char *bus_path_machine(const char *uuid);
+
+/* The other way round; false for anything that the functions above would not have made. */
+bool bus_path_to_task(const char *path, uint32_t *ret_id);
+bool bus_path_to_machine(const char *path, char ret_uuid[static UUID_STRING_SIZE]);

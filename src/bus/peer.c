@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A unique name is never given twice on a bus, so what is learned of it holds until it leaves. The
+ * match for its leaving is installed before the bus is asked for its user: if the name is gone by
+ * then, the question fails, and if it goes later, the signal comes. One match per caller and not
+ * one for all names, because the latter would wake us for every connection of the whole system. */
+
+#include "bus/peer.h"
+
+#include "util/error.h"
+
+typedef struct Peer {
+        PeerList *list;
+        char *name;
+        uid_t uid;
+        sd_bus_slot *match;
+        GPtrArray *watches; /* PeerWatch, not owned */
+} Peer;
+
+struct PeerList {
+        sd_bus *bus;
+        GHashTable *peers; /* unique name -> Peer, owned */
+};
+
+struct PeerWatch {
+        Peer *peer; /* NULL once the peer has left */
+        PeerGone gone;
+        void *userdata;
+};
+
+static void peer_free(void *data) {
+        Peer *peer = data;
+
+        for (unsigned i = 0; i < peer->watches->len; i++)
+                ((PeerWatch *) peer->watches->pdata[i])->peer = NULL;
+        g_ptr_array_unref(peer->watches);
+        sd_bus_slot_unref(peer->match);
+        g_free(peer->name);
+        g_free(peer);
+}
+
+PeerList *peer_list_new(sd_bus *bus) {
+        PeerList *list = g_new0(PeerList, 1);
+
+        list->bus = sd_bus_ref(bus);
+        list->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, peer_free);
+        return list;
+}
+
+PeerList *peer_list_free(PeerList *list) {
+        if (!list)
+                return NULL;
+        g_hash_table_destroy(list->peers);
+        sd_bus_unref(list->bus);
+        g_free(list);
+        return NULL;
+}
+
+/* The peer leaves the table first, so that nothing that a watch does can find it any more. A
+ * callback may free other watches of the same peer; those are taken out of the array by
+ * peer_watch_free(). */
+static int on_name_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *ret_error) {
+        Peer *peer = userdata;
+        const char *name, *old_owner, *new_owner;
+
+        if (sd_bus_message_read(signal, "sss", &name, &old_owner, &new_owner) < 0 || *new_owner)
+                return 0;
+
+        g_hash_table_steal(peer->list->peers, peer->name);
+        while (peer->watches->len > 0) {
+                PeerWatch *watch = g_ptr_array_steal_index_fast(peer->watches, 0);
+
+                watch->peer = NULL;
+                watch->gone(watch->userdata);
+        }
+        peer_free(peer);
+        return 0;
+}
+
+static int ask_uid(sd_bus *bus, const char *name, uid_t *ret_uid) {
+        __attribute__((cleanup(sd_bus_creds_unrefp))) sd_bus_creds *creds = NULL;
+        int r = sd_bus_get_name_creds(bus, name, SD_BUS_CREDS_EUID, &creds);
+
+        if (r < 0)
+                return r;
+        return sd_bus_creds_get_euid(creds, ret_uid);
+}
+
+static Peer *find_or_ask(PeerList *list, sd_bus_message *message) {
+        const char *name = sd_bus_message_get_sender(message);
+        g_autofree char *rule = NULL;
+        Peer *peer;
+
+        if (!name)
+                return NULL;
+        peer = g_hash_table_lookup(list->peers, name);
+        if (peer)
+                return peer;
+
+        peer = g_new0(Peer, 1);
+        peer->list = list;
+        peer->name = g_strdup(name);
+        peer->watches = g_ptr_array_new();
+        rule = g_strdup_printf(
+                        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
+                        name);
+        if (sd_bus_add_match_async(
+                            list->bus, &peer->match, rule, on_name_owner_changed, NULL, peer) < 0 ||
+                        ask_uid(list->bus, name, &peer->uid) < 0) {
+                peer_free(peer);
+                return NULL;
+        }
+        g_hash_table_insert(list->peers, peer->name, peer);
+        return peer;
+}
+
+bool peer_uid(PeerList *list, sd_bus_message *message, uid_t *ret_uid, GError **error) {
+        Peer *peer = find_or_ask(list, message);
+
+        if (!peer) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ACCESS_DENIED,
+                                "The caller has left the bus");
+                return false;
+        }
+        *ret_uid = peer->uid;
+        return true;
+}
+
+PeerWatch *peer_watch_new(PeerList *list, sd_bus_message *message, PeerGone gone, void *userdata) {
+        Peer *peer = find_or_ask(list, message);
+        PeerWatch *watch;
+
+        if (!peer)
+                return NULL;
+        watch = g_new(PeerWatch, 1);
+        *watch = (PeerWatch){.peer = peer, .gone = gone, .userdata = userdata};
+        g_ptr_array_add(peer->watches, watch);
+        return watch;
+}
+
+PeerWatch *peer_watch_free(PeerWatch *watch) {
+        if (!watch)
+                return NULL;
+        if (watch->peer)
+                g_ptr_array_remove_fast(watch->peer->watches, watch);
+        g_free(watch);
+        return NULL;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What happens around an operation's run(), on its worker:
+ *
+ *     run() or settle() ── connection lost? ── wait until it is back ── settle() ── read the facts
+ * ── hand back
+ *
+ * A lost connection is not the end of an operation: libvirtd may have carried it out, or may be
+ * doing so, and the task shall end with the truth. settle() finds it out; it is the same code that
+ * takes a task over from a daemon that was killed. */
+
+#include "jobs/job.h"
+
+#include <syslog.h>
+#include <time.h>
+
+/* How long a task waits for a hypervisor that went away. After that nobody can tell what became of
+ * it. */
+#define RECONNECT_USEC (120 * G_USEC_PER_SEC)
+#define SETTLE_ROUNDS  10 /* lost connections that one task lives through */
+
+Job *job_new(const Operation *operation,
+                JobMode mode,
+                Backend *backend,
+                Mailbox *mailbox,
+                const char *uuid,
+                const MachineFacts *before,
+                Request *request) {
+        Job *job = g_new0(Job, 1);
+
+        job->references = 1;
+        job->operation = operation;
+        job->mode = mode;
+        job->backend = backend;
+        job->mailbox = mailbox;
+        job->request = request;
+        job->before = before ? facts_copy(before) : NULL;
+        job->results = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        g_strlcpy(job->uuid, uuid, sizeof(job->uuid));
+        return job;
+}
+
+Job *job_ref(Job *job) {
+        job->references++;
+        return job;
+}
+
+Job *job_unref(Job *job) {
+        if (!job || --job->references > 0)
+                return NULL;
+        operation_request_free(job->operation, job->request);
+        facts_free(job->before);
+        facts_free(job->after);
+        g_clear_error(&job->error);
+        g_hash_table_destroy(job->results);
+        g_free(job);
+        return NULL;
+}
+
+/* One letter type for all that a worker reports on its way. It keeps no reference: the owner keeps
+ * the job at least until it has come home, and the mailbox delivers in order. */
+typedef struct ReportLetter {
+        Job *job;
+        enum { REPORT_COMMITTED, REPORT_STATUS, REPORT_LOG } kind;
+        int priority;
+        char *text;
+} ReportLetter;
+
+static void on_report(void *data) {
+        ReportLetter *letter = data;
+        Job *job = letter->job;
+
+        switch (letter->kind) {
+        case REPORT_COMMITTED:
+                job->hooks->committed(job->owner);
+                break;
+        case REPORT_STATUS:
+                job->hooks->status(job->owner, letter->text);
+                break;
+        case REPORT_LOG:
+                job->hooks->log(job->owner, letter->priority, letter->text);
+                break;
+        }
+        g_free(letter->text);
+        g_free(letter);
+}
+
+static void report(Job *job, int kind, int priority, char *text) {
+        ReportLetter *letter = g_new(ReportLetter, 1);
+
+        *letter = (ReportLetter){job, kind, priority, text};
+        mailbox_post(job->mailbox, on_report, letter);
+}
+
+bool job_commit(Job *job) {
+        int open = JOB_OPEN;
+
+        if (!atomic_compare_exchange_strong(&job->fate, &open, JOB_COMMITTED))
+                return open == JOB_COMMITTED;
+        report(job, REPORT_COMMITTED, 0, NULL);
+        return true;
+}
+
+bool job_is_cancelled(Job *job) {
+        return atomic_load(&job->fate) == JOB_CANCELLED;
+}
+
+void job_wait(Job *job, unsigned milliseconds) {
+        const struct timespec time = {milliseconds / 1000, (milliseconds % 1000) * 1000000L};
+
+        (void) nanosleep(&time, NULL);
+}
+
+void job_status(Job *job, const char *text) {
+        report(job, REPORT_STATUS, 0, g_strdup(text));
+}
+
+void job_log(Job *job, int priority, const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        report(job, REPORT_LOG, priority, g_strdup_vprintf(format, args));
+        va_end(args);
+}
+
+void job_result(Job *job, const char *key, const char *value) {
+        g_hash_table_replace(job->results, g_strdup(key), g_strdup(value));
+}
+
+static bool settle_once(Job *job) {
+        const Operation *operation = job->operation;
+
+        g_clear_error(&job->error);
+        if (operation->settle)
+                return operation->settle(job, &job->error);
+        g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                        "The service was interrupted while the task ran");
+        return false;
+}
+
+static bool connection_was_lost(const Job *job) {
+        return g_error_matches(job->error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE);
+}
+
+/* Without a connection from the beginning nothing can have happened, so there is nothing to find
+ * out. */
+static bool run_and_settle(Job *job) {
+        bool settling = job->mode == JOB_SETTLE;
+        bool ok;
+
+        if (!settling && !backend_is_connected(job->backend)) {
+                g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE,
+                                "There is no connection to the hypervisor");
+                return false;
+        }
+        if (!settling && job->ledger && !ledger_sync(job->ledger, job->id, &job->error))
+                return false;
+        ok = settling ? settle_once(job) : job->operation->run(job, &job->error);
+
+        for (int round = 0; !ok && connection_was_lost(job) && round < SETTLE_ROUNDS; round++) {
+                job_status(job, "waiting for the hypervisor");
+                job_log(job, LOG_WARNING, "The connection to the hypervisor is lost");
+                if (!backend_wait_connected(job->backend, RECONNECT_USEC, &job->fate))
+                        return false;
+                job_status(job, "");
+                ok = settle_once(job);
+        }
+        return ok;
+}
+
+static void read_after(Job *job) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+        g_autoptr(GError) error = NULL;
+
+        if (backend_open_domain(job->backend, BACKEND_QUERY, job->uuid, &loan, &error))
+                job->after = facts_read(loan.domain, &error);
+        job->gone = g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE);
+}
+
+void job_execute(Job *job) {
+        job->succeeded = run_and_settle(job);
+        if (job->succeeded)
+                g_clear_error(&job->error);
+        else if (job_is_cancelled(job)) {
+                g_clear_error(&job->error);
+                g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED,
+                                "The task was cancelled");
+        } else if (!job->error)
+                g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                "The operation failed");
+        if (*job->uuid)
+                read_after(job);
+}

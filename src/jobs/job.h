@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The worker's half of a task. An operation sees its Job and nothing else of the daemon; what it
+ * learns goes back when it returns. */
+
+#include <glib.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "backend/backend.h"
+#include "jobs/ledger.h"
+#include "jobs/operation.h"
+#include "jobs/pool.h"
+
+typedef enum JobFate {
+        JOB_OPEN,
+        JOB_CANCELLED, /* a client was first */
+        JOB_COMMITTED, /* the worker was first: too late to cancel */
+} JobFate;
+
+typedef enum JobMode {
+        JOB_RUN,
+        JOB_SETTLE, /* taken over from a daemon that is no more */
+} JobMode;
+
+/* Called on the loop, in the order of the worker's calls; "text" is freed afterwards. */
+typedef struct JobHooks {
+        void (*committed)(void *owner);
+        void (*status)(void *owner, const char *text);
+        void (*log)(void *owner, int priority, const char *text);
+} JobHooks;
+
+struct Job {
+        unsigned references; /* loop only: the task, and each question that is under way */
+        const Operation *operation;
+        JobMode mode;
+        Backend *backend;
+        Mailbox *mailbox;
+        const JobHooks *hooks;
+        void *owner;    /* of the hooks; not for the worker */
+        Ledger *ledger; /* of the record "id" to be synced first; NULL: none */
+        uint32_t id;
+        char uuid[VIR_UUID_STRING_BUFLEN]; /* of the machine, "" for an operation of the Manager */
+        MachineFacts *before;              /* what was known when the job was made; may be NULL */
+        void *request;                     /* begins with a Request */
+        _Atomic int fate;                  /* JobFate */
+
+        /* Written by run() and settle(), read on the loop after they have returned. */
+        bool succeeded;
+        GError *error;
+        bool gone;           /* the machine is no more */
+        MachineFacts *after; /* NULL if they can't be read */
+        GHashTable *results; /* key -> text, for GetResults */
+
+        PoolWork work;
+};
+
+/* For the task: "request" is taken, "before" is copied. Loop. */
+Job *job_new(const Operation *operation,
+                JobMode mode,
+                Backend *backend,
+                Mailbox *mailbox,
+                const char *uuid,
+                const MachineFacts *before,
+                Request *request);
+Job *job_ref(Job *job);
+Job *job_unref(Job *job);
+
+/* Runs or settles the operation, waits for a connection that was lost on the way, and reads the
+ * facts once more. The work of the pool. Worker. */
+void job_execute(Job *job);
+
+/* The point of no return: true if nobody has cancelled; from then on nobody can. Worker. */
+bool job_commit(Job *job);
+
+/* Worker. */
+bool job_is_cancelled(Job *job);
+
+/* Waits; for settle(), which has to look again and again. Worker. */
+void job_wait(Job *job, unsigned milliseconds);
+
+/* What the job is doing, for Task.StatusText. Worker. */
+void job_status(Job *job, const char *text);
+
+/* A line of the task's log, which only its owner and root may read. Worker. */
+void job_log(Job *job, int priority, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* An entry of Task.GetResults. Worker. */
+void job_result(Job *job, const char *key, const char *value);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The file of a task is named after its ID and replaced as a whole. Writing it is part of every
+ * call that starts a task, so it is not synced there (that would cost milliseconds on the loop);
+ * the worker syncs it before the first change that has to be undone or finished after a power cut.
+ *
+ * IDs are taken in blocks: the file "next-id" holds the first number that was never promised, and
+ * is synced before a number of its block is used. A restart gives up the rest of the block, which
+ * makes gaps and no harm. */
+
+#include "jobs/ledger.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
+
+#define NEXT_ID_FILE "next-id"
+#define ID_BLOCK     64
+#define RECORD_BYTES (256 * 1024) /* more than any record of ours has */
+
+struct Ledger {
+        int directory;
+        uint32_t next, promised; /* IDs below "promised" may be used */
+};
+
+static int compare_ids(const void *a, const void *b) {
+        uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+
+        return (x > y) - (x < y);
+}
+
+/* The IDs of all records, in order. */
+static GArray *list_ids(int directory) {
+        DIR *entries = fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+        struct dirent *entry;
+        guint64 number;
+
+        while (entries && (entry = readdir(entries))) {
+                uint32_t id;
+
+                if (!g_ascii_string_to_unsigned(entry->d_name, 10, 1, UINT32_MAX, &number, NULL))
+                        continue;
+                id = (uint32_t) number;
+                g_array_append_val(ids, id);
+        }
+        if (entries)
+                (void) closedir(entries);
+        g_array_sort(ids, compare_ids);
+        return ids;
+}
+
+/* A state directory whose counter is damaged must not lead to IDs that were used: the records tell
+ * the least. */
+static uint32_t after_last_record(int directory) {
+        g_autoptr(GArray) ids = list_ids(directory);
+
+        return ids->len > 0 ? g_array_index(ids, uint32_t, ids->len - 1) + 1 : 1;
+}
+
+Ledger *ledger_new(const char *state_directory, GError **error) {
+        g_autofree char *path = g_build_filename(state_directory, "tasks", NULL);
+        g_autofree char *text = NULL;
+        int parent, directory;
+        guint64 next = 1;
+        Ledger *ledger;
+
+        parent = fs_open_directory(state_directory, error);
+        if (parent < 0)
+                return NULL;
+        (void) close(parent);
+        directory = fs_open_directory(path, error);
+        if (directory < 0)
+                return NULL;
+
+        text = fs_read(directory, NEXT_ID_FILE, 32, NULL);
+        if (text && !g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, UINT32_MAX, &next, NULL))
+                log_warning("The counter of task IDs is damaged; going on after the last known "
+                            "task");
+
+        ledger = g_new0(Ledger, 1);
+        ledger->directory = directory;
+        ledger->next = ledger->promised = MAX((uint32_t) next, after_last_record(directory));
+        return ledger;
+}
+
+Ledger *ledger_free(Ledger *ledger) {
+        if (!ledger)
+                return NULL;
+        (void) close(ledger->directory);
+        g_free(ledger);
+        return NULL;
+}
+
+uint32_t ledger_next_id(Ledger *ledger, GError **error) {
+        if (ledger->next == ledger->promised) {
+                uint32_t promised = ledger->promised + ID_BLOCK;
+                g_autofree char *text = g_strdup_printf("%u\n", promised);
+
+                if (promised < ledger->promised) {
+                        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                        "All task IDs are used up");
+                        return 0;
+                }
+                if (!fs_replace(ledger->directory, NEXT_ID_FILE, text, true, error))
+                        return 0;
+                ledger->promised = promised;
+        }
+        return ledger->next++;
+}
+
+bool ledger_write(Ledger *ledger, uint32_t id, GKeyFile *record, GError **error) {
+        g_autofree char *text = g_key_file_to_data(record, NULL, NULL);
+        g_autofree char *name = g_strdup_printf("%u", id);
+
+        return fs_replace(ledger->directory, name, text, false, error);
+}
+
+bool ledger_sync(Ledger *ledger, uint32_t id, GError **error) {
+        g_autofree char *name = g_strdup_printf("%u", id);
+
+        return fs_sync(ledger->directory, name, error);
+}
+
+void ledger_remove(Ledger *ledger, uint32_t id) {
+        g_autofree char *name = g_strdup_printf("%u", id);
+
+        (void) unlinkat(ledger->directory, name, 0);
+}
+
+void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata) {
+        g_autoptr(GArray) ids = list_ids(ledger->directory);
+
+        for (unsigned i = 0; i < ids->len; i++) {
+                uint32_t id = g_array_index(ids, uint32_t, i);
+                g_autofree char *name = g_strdup_printf("%u", id);
+                g_autofree char *text = fs_read(ledger->directory, name, RECORD_BYTES, NULL);
+                g_autoptr(GKeyFile) record = g_key_file_new();
+                g_autoptr(GError) error = NULL;
+
+                if (text && g_key_file_load_from_data(
+                                            record, text, (gsize) -1, G_KEY_FILE_NONE, &error))
+                        callback(id, record, userdata);
+                else {
+                        log_warning("The record of task %u can not be read and is dropped", id);
+                        ledger_remove(ledger, id);
+                }
+        }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What has to be known of tasks after a crash, an upgrade or a power cut: one small file per task
+ * in the state directory, and the counter of IDs. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Ledger Ledger;
+
+/* Called for each record that can be read, in the order of the IDs. */
+typedef void (*LedgerRecord)(uint32_t id, GKeyFile *record, void *userdata);
+
+/* Opens (or makes) "tasks" in the state directory. NULL and "error" on failure. */
+Ledger *ledger_new(const char *state_directory, GError **error);
+Ledger *ledger_free(Ledger *ledger);
+
+/* A number that was never given before, not before a power cut either. 0 and "error" if that can't
+ * be promised. Loop. */
+uint32_t ledger_next_id(Ledger *ledger, GError **error);
+
+/* Writes the record of a task; it survives the end of this process. Loop. */
+bool ledger_write(Ledger *ledger, uint32_t id, GKeyFile *record, GError **error);
+
+/* Makes the record survive a power cut. Any thread; takes milliseconds. */
+bool ledger_sync(Ledger *ledger, uint32_t id, GError **error);
+
+/* Loop. */
+void ledger_remove(Ledger *ledger, uint32_t id);
+void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata);

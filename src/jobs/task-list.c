@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The list owns every task from its first line to its last. Tasks of one object exclude each other
+ * through one reservation table keyed by object path, which is all there is of locking:
+ *
+ *     add ── object free? ── hold it ── launch ── pool ── job comes home ── let go ── tell ──
+ * remember ── forget │ no: IN_USE, or wait in line (Queue), or cancel the holder and take over
+ * (Force)
+ *
+ * The end of a task is a promise about the order of signals: first its machine, then the task, then
+ * Task.Completed, then Manager.TaskCompleted, then the answers to those who wait. */
+
+#include "jobs/task-list.h"
+
+#include <syslog.h>
+
+#include "bus/bus-error.h"
+#include "jobs/sampler.h"
+#include "jobs/waiter.h"
+#include "util/log.h"
+
+#define KEPT_PER_USER        64
+#define EXPIRY_ACCURACY_USEC G_USEC_PER_SEC
+
+typedef struct Reservation {
+        Task *holder;     /* NULL: only waiting tasks */
+        GPtrArray *tasks; /* unfinished, not owned */
+} Reservation;
+
+struct TaskList {
+        TaskListContext context;
+        Ledger *ledger;
+        Sampler *sampler;
+        GHashTable *tasks;        /* id -> Task, owned; not the immediate ones */
+        GHashTable *reservations; /* object path -> Reservation, owned */
+        GHashTable *unfinished;   /* Task -> itself, immediate ones too */
+        GQueue finished;          /* of Task, oldest first */
+        bool closed;
+};
+
+static void on_job_begun(void *data);
+static void on_job_done(void *data);
+
+static void reservation_free(void *data) {
+        Reservation *reservation = data;
+
+        g_ptr_array_unref(reservation->tasks);
+        g_free(reservation);
+}
+
+static void on_measured(void *owner, const Progress *progress) {
+        task_measured(owner, progress);
+}
+
+TaskList *task_list_new(
+                const TaskListContext *context, const char *state_directory, GError **error) {
+        Ledger *ledger = ledger_new(state_directory, error);
+        TaskList *list;
+
+        if (!ledger)
+                return NULL;
+        list = g_new0(TaskList, 1);
+        list->context = *context;
+        list->ledger = ledger;
+        list->sampler = sampler_new(sd_bus_get_event(context->bus), context->pool,
+                        context->limits.sample_usec, on_measured);
+        list->tasks = g_hash_table_new(NULL, NULL);
+        list->unfinished = g_hash_table_new(NULL, NULL);
+        list->reservations =
+                        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, reservation_free);
+        return list;
+}
+
+const TaskListContext *task_list_context(TaskList *list) {
+        return &list->context;
+}
+
+Publisher *task_list_publisher(TaskList *list) {
+        return list->context.publisher;
+}
+
+/* Reservations */
+
+Task *task_list_holder(TaskList *list, const char *object) {
+        const Reservation *reservation = g_hash_table_lookup(list->reservations, object);
+
+        return reservation ? reservation->holder : NULL;
+}
+
+const GPtrArray *task_list_of_object(TaskList *list, const char *object) {
+        const Reservation *reservation = g_hash_table_lookup(list->reservations, object);
+
+        return reservation ? reservation->tasks : NULL;
+}
+
+static void reserve(TaskList *list, Task *task) {
+        Reservation *reservation = g_hash_table_lookup(list->reservations, task->object);
+
+        if (!reservation) {
+                reservation = g_new0(Reservation, 1);
+                reservation->tasks = g_ptr_array_new();
+                g_hash_table_insert(list->reservations, g_strdup(task->object), reservation);
+        }
+        g_ptr_array_add(reservation->tasks, task);
+        g_hash_table_add(list->unfinished, task);
+}
+
+static void take_hold(TaskList *list, Task *task) {
+        Reservation *reservation = g_hash_table_lookup(list->reservations, task->object);
+
+        reservation->holder = task;
+}
+
+static void let_go(TaskList *list, Task *task) {
+        Reservation *reservation = g_hash_table_lookup(list->reservations, task->object);
+
+        g_hash_table_remove(list->unfinished, task);
+        g_ptr_array_remove(reservation->tasks, task);
+        if (reservation->holder == task)
+                reservation->holder = NULL;
+        if (reservation->tasks->len == 0)
+                g_hash_table_remove(list->reservations, task->object);
+}
+
+/* Jobs */
+
+static void on_job_committed(void *owner) {
+        task_set_committed(owner);
+}
+
+static void on_job_status(void *owner, const char *text) {
+        task_set_status(owner, text);
+}
+
+static void on_job_log(void *owner, int priority, const char *text) {
+        task_log(owner, priority, text);
+}
+
+Job *task_list_make_job(TaskList *list,
+                Task *task,
+                JobMode mode,
+                const char *uuid,
+                const MachineFacts *before,
+                Request *request) {
+        static const JobHooks hooks = {on_job_committed, on_job_status, on_job_log};
+        Job *job = job_new(task->operation, mode, list->context.backend, list->context.mailbox,
+                        uuid, before, request);
+
+        job->hooks = &hooks;
+        job->owner = task;
+        if (task->id && task->operation->flags & OPERATION_DURABLE) {
+                job->ledger = list->ledger;
+                job->id = task->id;
+        }
+        return job;
+}
+
+static void execute(void *data) {
+        job_execute(data);
+}
+
+static Lane lane_of(const Task *task) {
+        const Request *request = task->job->request;
+
+        return request && request->force ? LANE_URGENT : task->operation->lane;
+}
+
+static void start_job(TaskList *list, Task *task) {
+        Job *job = task->job;
+
+        take_hold(list, task);
+        task_set_state(task, TASK_QUEUED);
+        job->work = (PoolWork){on_job_begun, execute, on_job_done, job, NULL, 0, NULL};
+        list->context.hooks->reserved(task->object, list->context.userdata);
+        pool_submit(list->context.pool, lane_of(task), &job->work);
+}
+
+static void on_job_begun(void *data) {
+        Job *job = data;
+        Task *task = job->owner;
+
+        task_set_state(task, TASK_RUNNING);
+        sampler_add(task->list->sampler, job);
+}
+
+/* The record of the ledger */
+
+static void record(TaskList *list, Task *task) {
+        g_autoptr(GKeyFile) file = task_store(task);
+        g_autoptr(GError) error = NULL;
+
+        if (!ledger_write(list->ledger, task->id, file, &error))
+                log_warning("The end of task %u may be forgotten: %s", task->id, error->message);
+}
+
+/* Forgetting */
+
+static void forget(TaskList *list, Task *task) {
+        g_queue_remove(&list->finished, task);
+        g_hash_table_remove(list->tasks, GUINT_TO_POINTER(task->id));
+        ledger_remove(list->ledger, task->id);
+        (void) task_emit_removed(task);
+        task_free(task);
+        list->context.hooks->list_changed(list->context.userdata);
+}
+
+static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Task *task = userdata;
+
+        forget(task->list, task);
+        return 0;
+}
+
+static void set_expiry(TaskList *list, Task *task) {
+        gint64 end = task->finished + (gint64) list->context.limits.retention_usec;
+        gint64 left = MAX(end - g_get_real_time(), 0);
+        int r;
+
+        task->expiry = sd_event_source_disable_unref(task->expiry);
+        if (task->keep)
+                return;
+        r = sd_event_add_time_relative(sd_bus_get_event(list->context.bus), &task->expiry,
+                        CLOCK_MONOTONIC, MIN((uint64_t) left, list->context.limits.retention_usec),
+                        EXPIRY_ACCURACY_USEC, on_expiry, task);
+        if (r < 0)
+                log_warning("Failed to add a timer: %s", g_strerror(-r));
+}
+
+static void remember(TaskList *list, Task *task) {
+        g_queue_push_tail(&list->finished, task);
+        set_expiry(list, task);
+
+        for (GList *link = list->finished.head, *next; link; link = next) {
+                next = link->next;
+                if (list->finished.length <= list->context.limits.finished)
+                        break;
+                if (!((Task *) link->data)->keep)
+                        forget(list, link->data);
+        }
+}
+
+/* The end of a task */
+
+static void answer_call(Task *task) {
+        sd_bus_message *call = g_steal_pointer(&task->call);
+
+        if (!call)
+                return;
+        if (task->error)
+                (void) bus_reply_error(call, task->error);
+        else if (task->reply == TASK_REPLY_OBJECT)
+                (void) sd_bus_reply_method_return(call, "o", task->result_object);
+        else if (task->reply == TASK_REPLY_STATE_CHANGE)
+                (void) sd_bus_reply_method_return(call, "uo", 0U, "/");
+        else
+                (void) sd_bus_reply_method_return(call, NULL);
+        sd_bus_message_unref(call);
+}
+
+static void fail_waiting(TaskList *list, Task *task, GError *error);
+
+/* The next in line for an object that may have become free. */
+static void start_next(TaskList *list, const char *object) {
+        g_autofree char *key = g_strdup(object);
+
+        for (;;) {
+                const Reservation *reservation = g_hash_table_lookup(list->reservations, key);
+                Task *next = NULL;
+                GError *error = NULL;
+
+                if (!reservation || reservation->holder)
+                        return;
+                for (unsigned i = 0; i < reservation->tasks->len && !next; i++)
+                        if (((Task *) reservation->tasks->pdata[i])->state == TASK_WAITING)
+                                next = reservation->tasks->pdata[i];
+                if (!next)
+                        return;
+                if (list->context.hooks->admit(next, list->context.userdata, &error)) {
+                        start_job(list, next);
+                        return;
+                }
+                fail_waiting(list, next, error);
+        }
+}
+
+static void finish(TaskList *list, Task *task) {
+        const TaskListContext *context = &list->context;
+        g_autofree char *object = g_strdup(task->object);
+
+        sampler_remove(list->sampler, task->job);
+        let_go(list, task);
+        context->hooks->settled(task, context->userdata);
+        task_finish(task);
+        job_unref(g_steal_pointer(&task->job));
+
+        if (task->id) {
+                record(list, task);
+                publication_flush(&task->publication);
+                (void) task_emit_completed(task);
+                context->hooks->completed(task, context->userdata);
+                waiter_answer_all(task);
+                remember(list, task);
+        } else {
+                answer_call(task);
+                task_free(task);
+        }
+        start_next(list, object);
+}
+
+static void on_job_done(void *data) {
+        Job *job = data;
+        Task *task = job->owner;
+
+        finish(task->list, task);
+}
+
+/* Ends a task whose job has not begun. */
+static void fail_waiting(TaskList *list, Task *task, GError *error) {
+        task->job->error = error;
+        finish(list, task);
+}
+
+/* The beginning of a task */
+
+bool task_list_admits(TaskList *list, uid_t owner, GError **error) {
+        unsigned limit = owner == 0 ? list->context.limits.per_root : list->context.limits.per_user;
+        unsigned own = 0;
+        GHashTableIter iter;
+        void *task;
+
+        if (list->closed) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_SHUTTING_DOWN,
+                                "The service is shutting down");
+                return false;
+        }
+        g_hash_table_iter_init(&iter, list->unfinished);
+        while (g_hash_table_iter_next(&iter, &task, NULL))
+                own += ((Task *) task)->owner == owner;
+        if (own < limit)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_LIMITS_EXCEEDED,
+                        "The user has %u unfinished tasks, more are not allowed", own);
+        return false;
+}
+
+static bool check_free(TaskList *list, const TaskSpec *spec, GError **error) {
+        Task *holder = task_list_holder(list, spec->object);
+
+        if (!holder)
+                return true;
+        if (spec->request && (spec->request->queue || spec->request->force))
+                return true;
+        if (holder->id)
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_IN_USE,
+                                "Task %u (%s) holds the virtual machine: %s", holder->id,
+                                holder->operation->name, holder->path);
+        else
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_IN_USE, "%s is in progress",
+                                holder->description);
+        return false;
+}
+
+Task *task_list_add(TaskList *list, const TaskSpec *spec, GError **error) {
+        bool immediate = spec->operation->flags & OPERATION_IMMEDIATE;
+        uint32_t id = 0;
+        Task *task;
+
+        if (!check_free(list, spec, error) ||
+                        (!immediate && !(id = ledger_next_id(list->ledger, error)))) {
+                operation_request_free(spec->operation, spec->request);
+                return NULL;
+        }
+        task = task_new(list, id, spec);
+        if (!immediate) {
+                g_autoptr(GKeyFile) file = task_store(task);
+
+                if (!ledger_write(list->ledger, id, file, error))
+                        return task_free(task);
+                g_hash_table_insert(list->tasks, GUINT_TO_POINTER(id), task);
+                (void) task_emit_added(task);
+                list->context.hooks->list_changed(list->context.userdata);
+        }
+        reserve(list, task);
+        return task;
+}
+
+void task_list_launch(TaskList *list, Task *task) {
+        const Request *request = task->job->request;
+        Task *holder = task_list_holder(list, task->object);
+
+        if (holder) {
+                if (!request || !request->force) {
+                        list->context.hooks->reserved(task->object, list->context.userdata);
+                        return;
+                }
+                task_log(holder, LOG_WARNING,
+                                "cancelled because the machine is turned off by force");
+                (void) task_list_cancel(list, holder, true, NULL);
+        }
+        start_job(list, task);
+}
+
+/* Requests of clients */
+
+bool task_list_cancel(TaskList *list, Task *task, bool kill, GError **error) {
+        int open = JOB_OPEN;
+
+        if (task_is_complete(task)) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ALREADY_COMPLETE,
+                                "The task has ended already");
+                return false;
+        }
+        if (task->state == TASK_CANCELLING)
+                return true;
+        if (!task_is_cancelable(task) ||
+                        !atomic_compare_exchange_strong(&task->job->fate, &open, JOB_CANCELLED)) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_CANCELABLE,
+                                "The task can not be cancelled");
+                return false;
+        }
+
+        task->killed = kill;
+        task_log(task, LOG_NOTICE, "cancelling");
+        if (task->state == TASK_WAITING || pool_withdraw(list->context.pool, &task->job->work)) {
+                fail_waiting(list, task,
+                                g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED,
+                                                "The task was cancelled"));
+                return true;
+        }
+        task_set_state(task, TASK_CANCELLING);
+        sampler_cancel(list->sampler, task->job);
+        return true;
+}
+
+bool task_list_remove(TaskList *list, Task *task, GError **error) {
+        if (!task_is_complete(task)) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_IN_USE, "Task %u is not finished",
+                                task->id);
+                return false;
+        }
+        forget(list, task);
+        return true;
+}
+
+bool task_list_keep(TaskList *list, Task *task, bool keep, GError **error) {
+        unsigned kept = 0;
+        GHashTableIter iter;
+        void *other;
+
+        if (task->keep == keep)
+                return true;
+        g_hash_table_iter_init(&iter, list->tasks);
+        while (g_hash_table_iter_next(&iter, NULL, &other))
+                kept += ((Task *) other)->keep && ((Task *) other)->owner == task->owner;
+        if (keep && kept >= KEPT_PER_USER) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_LIMITS_EXCEEDED,
+                                "%u tasks are kept already", kept);
+                return false;
+        }
+
+        task->keep = keep;
+        publication_touch(&task->publication, TASK_DELETE_ON_COMPLETION);
+        record(list, task);
+        if (task_is_complete(task))
+                set_expiry(list, task);
+        return true;
+}
+
+/* Looking */
+
+Task *task_list_find(TaskList *list, uint32_t id) {
+        return g_hash_table_lookup(list->tasks, GUINT_TO_POINTER(id));
+}
+
+static int compare_ids(const void *a, const void *b) {
+        const Task *x = a, *y = b;
+
+        return (x->id > y->id) - (x->id < y->id);
+}
+
+GList *task_list_all(TaskList *list) {
+        return g_list_sort(g_hash_table_get_values(list->tasks), compare_ids);
+}
+
+unsigned task_list_unfinished(TaskList *list) {
+        return g_hash_table_size(list->unfinished);
+}
+
+/* From one daemon to the next */
+
+typedef struct Restoration {
+        TaskList *list;
+        const Operation *const *operations;
+} Restoration;
+
+static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
+        Restoration *restoration = userdata;
+        TaskList *list = restoration->list;
+        Task *task = task_load(list, id, file, restoration->operations);
+
+        if (!task) {
+                log_warning("The record of task %u is not understood and is dropped", id);
+                ledger_remove(list->ledger, id);
+                return;
+        }
+        g_hash_table_insert(list->tasks, GUINT_TO_POINTER(id), task);
+        if (task_is_complete(task)) {
+                remember(list, task);
+                return;
+        }
+        task_log(task, LOG_NOTICE, "taken over after a restart of the service");
+        reserve(list, task);
+        if (task_list_holder(list, task->object))
+                fail_waiting(list, task,
+                                g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                                                "The service was interrupted before the task "
+                                                "began"));
+        else
+                start_job(list, task);
+}
+
+void task_list_restore(TaskList *list, const Operation *const *operations) {
+        Restoration restoration = {list, operations};
+
+        ledger_load(list->ledger, restore_one, &restoration);
+}
+
+void task_list_close(TaskList *list, bool cancel) {
+        g_autoptr(GList) unfinished = g_hash_table_get_keys(list->unfinished);
+
+        list->closed = true;
+        for (GList *link = unfinished; cancel && link; link = link->next)
+                if (g_hash_table_contains(list->unfinished, link->data))
+                        (void) task_list_cancel(list, link->data, false, NULL);
+}
+
+bool task_list_is_closed(TaskList *list) {
+        return list->closed;
+}
+
+TaskList *task_list_free(TaskList *list) {
+        GHashTableIter iter;
+        void *task;
+
+        if (!list)
+                return NULL;
+        g_hash_table_iter_init(&iter, list->tasks);
+        while (g_hash_table_iter_next(&iter, NULL, &task))
+                task_free(task);
+        g_hash_table_destroy(list->tasks);
+        g_hash_table_destroy(list->unfinished);
+        g_hash_table_destroy(list->reservations);
+        g_queue_clear(&list->finished);
+        sampler_free(list->sampler);
+        ledger_free(list->ledger);
+        g_free(list);
+        return NULL;
+}

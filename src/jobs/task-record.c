@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A task in the ledger: a key file with what a client may still read of it, and with what settle()
+ * needs to find out what became of an unfinished one. Only our own daemon writes these files, into
+ * a directory that nobody else may enter; still a record that makes no sense is dropped and not
+ * believed. Loop. */
+
+#include "jobs/task-list.h"
+#include "jobs/task.h"
+
+#define GROUP         "Task"
+#define RESULTS_GROUP "Results"
+
+static void store_outcome(const Task *task, GKeyFile *record) {
+        GHashTableIter iter;
+        void *key, *value;
+
+        g_key_file_set_int64(record, GROUP, "Finished", task->finished);
+        g_key_file_set_integer(record, GROUP, "State", (int) task->state);
+        if (task->error) {
+                g_key_file_set_string(record, GROUP, "Error", error_info_of(task->error)->name);
+                g_key_file_set_string(record, GROUP, "Message", task->error->message);
+        }
+        g_hash_table_iter_init(&iter, task->results);
+        while (g_hash_table_iter_next(&iter, &key, &value))
+                g_key_file_set_string(record, RESULTS_GROUP, key, value);
+}
+
+GKeyFile *task_store(const Task *task) {
+        GKeyFile *record = g_key_file_new();
+
+        g_key_file_set_string(record, GROUP, "Operation", task->operation->name);
+        g_key_file_set_string(record, GROUP, "Object", task->object);
+        g_key_file_set_string(record, GROUP, "Description", task->description);
+        g_key_file_set_string(record, GROUP, "OwnerName", task->owner_name);
+        g_key_file_set_uint64(record, GROUP, "Owner", task->owner);
+        g_key_file_set_int64(record, GROUP, "Submitted", task->submitted);
+        g_key_file_set_int64(record, GROUP, "Started", task->started);
+        g_key_file_set_boolean(record, GROUP, "FromSaved", task->from_saved);
+        g_key_file_set_boolean(record, GROUP, "Keep", task->keep);
+        g_key_file_set_boolean(record, GROUP, "Killed", task->killed);
+        g_key_file_set_uint64(record, GROUP, "Percent", task->percent);
+        g_key_file_set_boolean(record, GROUP, "ProgressValid", task->progress_valid);
+        g_key_file_set_uint64(record, GROUP, "BytesTotal", task->bytes_total);
+        g_key_file_set_uint64(record, GROUP, "BytesDone", task->bytes_done);
+        if (task->machine_name)
+                g_key_file_set_string(record, GROUP, "MachineName", task->machine_name);
+        if (task->result_object)
+                g_key_file_set_string(record, GROUP, "ResultObject", task->result_object);
+        if (task_is_complete(task))
+                store_outcome(task, record);
+        else {
+                g_key_file_set_string(record, GROUP, "Machine", task->job->uuid);
+                if (task->operation->request_store)
+                        task->operation->request_store(task->job->request, record);
+        }
+        return record;
+}
+
+static const Operation *find_operation(const Operation *const *operations, const char *name) {
+        for (; *operations; operations++)
+                if (name && g_str_equal((*operations)->name, name))
+                        return *operations;
+        return NULL;
+}
+
+static char *get_string(GKeyFile *record, const char *key) {
+        return g_key_file_get_string(record, GROUP, key, NULL);
+}
+
+static void load_outcome(Task *task, GKeyFile *record) {
+        g_autofree char *name = get_string(record, "Error");
+        g_autofree char *message = get_string(record, "Message");
+        g_auto(GStrv) keys = g_key_file_get_keys(record, RESULTS_GROUP, NULL, NULL);
+        int state = g_key_file_get_integer(record, GROUP, "State", NULL);
+
+        task->state = CLAMP(state, TASK_SUCCEEDED, TASK_CANCELLED);
+        task->finished = g_key_file_get_int64(record, GROUP, "Finished", NULL);
+        task->state_changed = task->finished;
+        if (name)
+                task->error = g_error_new_literal(
+                                VIRTASK_ERROR, (int) error_find(name), message ?: "");
+        task->results = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        for (unsigned i = 0; keys && keys[i]; i++)
+                g_hash_table_insert(task->results, g_strdup(keys[i]),
+                                g_key_file_get_string(record, RESULTS_GROUP, keys[i], NULL));
+}
+
+static void load_unfinished(Task *task, GKeyFile *record) {
+        const Operation *operation = task->operation;
+        Request *request = operation->request_size ? g_malloc0(operation->request_size) : NULL;
+        g_autofree char *machine = get_string(record, "Machine");
+
+        if (request && operation->request_load)
+                operation->request_load(request, record);
+        task->state = TASK_WAITING;
+        task->state_changed = task->submitted;
+        task->job = task_list_make_job(task->list, task, JOB_SETTLE, machine ?: "", NULL, request);
+}
+
+Task *task_load(TaskList *list, uint32_t id, GKeyFile *record, const Operation *const *operations) {
+        g_autofree char *name = get_string(record, "Operation");
+        const Operation *operation = find_operation(operations, name);
+        g_autofree char *object = get_string(record, "Object");
+        g_autofree char *description = get_string(record, "Description");
+        g_autofree char *owner_name = get_string(record, "OwnerName");
+        guint64 owner = g_key_file_get_uint64(record, GROUP, "Owner", NULL);
+        Task *task;
+
+        if (!operation || !object || !sd_bus_object_path_is_valid(object) || !description ||
+                        !owner_name)
+                return NULL;
+
+        task = task_alloc(list, id, operation, (uid_t) owner);
+        task->object = g_steal_pointer(&object);
+        task->description = g_steal_pointer(&description);
+        task->owner_name = g_steal_pointer(&owner_name);
+        task->machine_name = get_string(record, "MachineName");
+        task->result_object = get_string(record, "ResultObject");
+        task->submitted = g_key_file_get_int64(record, GROUP, "Submitted", NULL);
+        task->started = g_key_file_get_int64(record, GROUP, "Started", NULL);
+        task->from_saved = g_key_file_get_boolean(record, GROUP, "FromSaved", NULL);
+        task->keep = g_key_file_get_boolean(record, GROUP, "Keep", NULL);
+        task->killed = g_key_file_get_boolean(record, GROUP, "Killed", NULL);
+        task->percent = MIN((unsigned) g_key_file_get_uint64(record, GROUP, "Percent", NULL), 100);
+        task->progress_valid = g_key_file_get_boolean(record, GROUP, "ProgressValid", NULL);
+        task->bytes_total = g_key_file_get_uint64(record, GROUP, "BytesTotal", NULL);
+        task->bytes_done = g_key_file_get_uint64(record, GROUP, "BytesDone", NULL);
+        if (g_key_file_has_key(record, GROUP, "Finished", NULL))
+                load_outcome(task, record);
+        else
+                load_unfinished(task, record);
+        return task;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A task goes through its states in one direction:
+ *
+ *     waiting ─> queued ─> running ─> cancelling
+ *        │         │          │           │
+ *        └─────────┴──────────┴───────────┴──> succeeded, failed or cancelled
+ *
+ * Everything that the documents show twice (JobState and IsComplete, Result and ReturnValue, ...)
+ * is computed here from the state and the error. The percent never falls and is 100 only after
+ * success. */
+
+#include "jobs/task.h"
+
+#include <pwd.h>
+#include <syslog.h>
+
+#include "bus/bus-path.h"
+#include "jobs/task-list.h"
+#include "util/log.h"
+
+#define IFACE_TASK "org.virtask1.Task"
+#define IFACE_JOB  "org.virtask1.ConcreteJob"
+
+#define LOG_LINES              200
+#define BYTES_SIGNAL_USEC      G_USEC_PER_SEC /* between signals for bytes alone */
+#define PERCENT_UNFINISHED_MAX 99
+#define RATE_WEIGHT            0.2 /* of the newest sample in the running average */
+
+#define RETURN_VALUE_STARTED 4096
+
+const PublishedProperty task_properties[] = {
+                {IFACE_TASK, "IsComplete"},
+                {IFACE_TASK, "IsCancelable"},
+                {IFACE_TASK, "PercentCompleted"},
+                {IFACE_TASK, "Result"},
+                {IFACE_TASK, "ResultName"},
+                {IFACE_TASK, "Error"},
+                {IFACE_TASK, "ErrorName"},
+                {IFACE_TASK, "ErrorDescription"},
+                {IFACE_TASK, "ReturnValue"},
+                {IFACE_TASK, "Objects"},
+                {IFACE_TASK, "ResultObject"},
+                {IFACE_TASK, "ProgressValid"},
+                {IFACE_TASK, "StatusText"},
+                {IFACE_TASK, "BytesTotal"},
+                {IFACE_TASK, "BytesDone"},
+                {IFACE_TASK, "Rate"},
+                {IFACE_TASK, "StartTime"},
+                {IFACE_TASK, "EndTime"},
+                {IFACE_TASK, "ExpectedEndTime"},
+                {IFACE_JOB, "JobState"},
+                {IFACE_JOB, "DeleteOnCompletion"},
+                {NULL, NULL},
+};
+
+static const char *const result_names[] = {
+                "success",
+                "cancelled",
+                "unexpected-error",
+                "out-of-memory",
+                "disk-error",
+                "incompatible-saved-state",
+                "timeout",
+                "illegal-value",
+                "thread-crash",
+                "shutdown-abort",
+};
+
+static char *user_name(uid_t uid) {
+        const struct passwd *entry = getpwuid(uid);
+
+        return entry ? g_strdup(entry->pw_name) : g_strdup_printf("%u", uid);
+}
+
+Task *task_alloc(TaskList *list, uint32_t id, const Operation *operation, uid_t owner) {
+        Task *task = g_new0(Task, 1);
+
+        task->list = list;
+        task->id = id;
+        task->path = bus_path_task(id);
+        task->operation = operation;
+        task->owner = owner;
+        task->status = g_strdup("");
+        publication_init(
+                        &task->publication, task_list_publisher(list), task->path, task_properties);
+        return task;
+}
+
+static char *describe(const Operation *operation, bool from_saved, const char *name) {
+        const char *gerund = from_saved && operation->gerund_saved ? operation->gerund_saved
+                                                                   : operation->gerund;
+
+        return name ? g_strdup_printf("%s %s", gerund, name) : g_strdup(gerund);
+}
+
+Task *task_new(TaskList *list, uint32_t id, const TaskSpec *spec) {
+        Task *task = task_alloc(list, id, spec->operation, spec->owner);
+
+        task->object = g_strdup(spec->object);
+        if (spec->facts) {
+                task->machine_name = g_strdup(spec->facts->name);
+                task->from_saved = machine_state_from_facts(spec->facts) == MACHINE_SAVED;
+        }
+        task->owner_name = id ? user_name(spec->owner) : NULL;
+        task->description = describe(spec->operation, task->from_saved, task->machine_name);
+        task->submitted = task->state_changed = g_get_real_time();
+        task->state = TASK_WAITING;
+        task->call = sd_bus_message_ref(spec->call);
+        task->reply = spec->reply;
+        task->job = task_list_make_job(list, task, JOB_RUN, spec->facts ? spec->facts->uuid : "",
+                        spec->facts, spec->request);
+        return task;
+}
+
+static void log_line_free(void *data) {
+        TaskLogLine *line = data;
+
+        g_free(line->text);
+        g_free(line);
+}
+
+Task *task_free(Task *task) {
+        if (!task)
+                return NULL;
+        publication_clear(&task->publication);
+        sd_event_source_disable_unref(task->expiry);
+        sd_bus_message_unref(task->call);
+        job_unref(task->job);
+        g_clear_pointer(&task->results, g_hash_table_unref);
+        g_clear_error(&task->error);
+        g_queue_clear_full(&task->log, log_line_free);
+        g_free(task->result_object);
+        g_free(task->status);
+        g_free(task->description);
+        g_free(task->owner_name);
+        g_free(task->machine_name);
+        g_free(task->object);
+        g_free(task->path);
+        g_free(task);
+        return NULL;
+}
+
+bool task_is_complete(const Task *task) {
+        return task->state >= TASK_SUCCEEDED;
+}
+
+bool task_is_cancelable(const Task *task) {
+        if (task_is_complete(task) || task->committed)
+                return false;
+        return task->state < TASK_RUNNING || task->operation->flags & OPERATION_CANCELLABLE;
+}
+
+MachineState task_machine_state(const Task *task) {
+        const Operation *operation = task->operation;
+
+        if (task->from_saved && operation->during_saved)
+                return operation->during_saved;
+        return operation->during;
+}
+
+unsigned task_job_state(const Task *task) {
+        switch (task->state) {
+        case TASK_WAITING:
+        case TASK_QUEUED:
+                return 3;
+        case TASK_RUNNING:
+                return 4;
+        case TASK_CANCELLING:
+                return 6;
+        case TASK_SUCCEEDED:
+                return 7;
+        case TASK_CANCELLED:
+                return task->killed ? 9 : 8;
+        case TASK_FAILED:
+                return 10;
+        }
+        g_assert_not_reached();
+}
+
+unsigned task_job_type(const Task *task) {
+        const Operation *operation = task->operation;
+
+        return task->from_saved && operation->job_type_saved ? operation->job_type_saved
+                                                             : operation->job_type;
+}
+
+unsigned task_result(const Task *task) {
+        return task->error ? error_info_of(task->error)->result : 0;
+}
+
+const char *task_result_name(const Task *task) {
+        return task_is_complete(task) ? result_names[task_result(task)] : "running";
+}
+
+unsigned task_return_value(const Task *task) {
+        if (!task_is_complete(task))
+                return RETURN_VALUE_STARTED;
+        return task->error ? error_info_of(task->error)->cim_b : 0;
+}
+
+const char *task_status_text(const Task *task) {
+        if (task->state < TASK_RUNNING)
+                return "queued";
+        return task->state == TASK_CANCELLING ? "cancelling" : task->status;
+}
+
+void task_set_state(Task *task, TaskState state) {
+        task->state = state;
+        task->state_changed = g_get_real_time();
+        if (state == TASK_RUNNING)
+                task->started = task->state_changed;
+        if (task->id)
+                publication_touch(&task->publication,
+                                TASK_JOB_STATE | TASK_STATUS_TEXT | TASK_IS_CANCELABLE |
+                                                (state == TASK_RUNNING ? TASK_START_TIME : 0));
+}
+
+void task_set_status(Task *task, const char *text) {
+        g_free(task->status);
+        task->status = g_strdup(text);
+        if (task->id)
+                publication_touch(&task->publication, TASK_STATUS_TEXT);
+}
+
+void task_set_committed(Task *task) {
+        task->committed = true;
+        if (task->id)
+                publication_touch(&task->publication, TASK_IS_CANCELABLE);
+}
+
+static void update_rate(Task *task, uint64_t done, gint64 now) {
+        double elapsed = (double) (now - task->last_sample) / G_USEC_PER_SEC;
+
+        if (task->last_sample && elapsed > 0) {
+                double newest = (double) (done - task->bytes_done) / elapsed;
+
+                task->rate = (uint64_t) (task->rate ? (1 - RATE_WEIGHT) * (double) task->rate +
+                                                                         RATE_WEIGHT * newest
+                                                    : newest);
+        }
+        task->last_sample = now;
+}
+
+/* The signals for bytes ride on those for the percent; on their own they come once a second. */
+static void announce_progress(Task *task, bool percent_changed, bool validity_changed, gint64 now) {
+        uint64_t mask = TASK_BYTES_TOTAL | TASK_BYTES_DONE | TASK_RATE | TASK_EXPECTED_END_TIME;
+
+        if (percent_changed)
+                mask |= TASK_PERCENT;
+        if (validity_changed)
+                mask |= TASK_PROGRESS_VALID;
+        if (!percent_changed && !validity_changed &&
+                        now - task->last_bytes_signal < BYTES_SIGNAL_USEC)
+                return;
+        task->last_bytes_signal = now;
+        publication_touch(&task->publication, mask);
+}
+
+void task_measured(Task *task, const Progress *progress) {
+        gint64 now = g_get_monotonic_time();
+        uint64_t done = MAX(progress->done, task->bytes_done);
+        unsigned percent;
+        bool was_valid = task->progress_valid;
+
+        if (task->state != TASK_RUNNING || progress->total == 0)
+                return;
+
+        done = MIN(done, progress->total);
+        done = MAX(done, task->bytes_done);
+        update_rate(task, done, now);
+        task->bytes_done = done;
+        task->bytes_total = MAX(progress->total, done);
+        task->progress_valid = true;
+        percent = (unsigned) ((double) done * 100 / (double) task->bytes_total);
+        percent = CLAMP(percent, task->percent, PERCENT_UNFINISHED_MAX);
+        task->expected_end = 0;
+        if (task->rate > 0)
+                task->expected_end = g_get_real_time() +
+                                     (gint64) ((double) (task->bytes_total - done) /
+                                                     (double) task->rate * G_USEC_PER_SEC);
+
+        announce_progress(task, percent != task->percent, !was_valid, now);
+        task->percent = percent;
+}
+
+static void log_end(const Task *task) {
+        const LogFields fields = {
+                        .task = task->id,
+                        .operation = task->operation->name,
+                        .machine = task->machine_name,
+                        .result = task_result_name(task),
+                        .message_id = "6f0f3c3ab7a14a5d9d7e0c1f3ab0e7c2",
+        };
+
+        if (task->id)
+                log_line(LOG_INFO, &fields, "%s: %s%s%s", task->description, task_result_name(task),
+                                task->error ? ": " : "", task->error ? task->error->message : "");
+}
+
+void task_finish(Task *task) {
+        Job *job = task->job;
+
+        task->error = g_steal_pointer(&job->error);
+        task->results = g_hash_table_ref(job->results);
+        task->finished = g_get_real_time();
+        task->expected_end = 0;
+        task_set_state(task, !task->error ? TASK_SUCCEEDED
+                                          : (g_error_matches(task->error, VIRTASK_ERROR,
+                                                             VIRTASK_ERROR_CANCELLED)
+                                                                            ? TASK_CANCELLED
+                                                                            : TASK_FAILED));
+        if (!task->error) {
+                task->percent = 100;
+                task->bytes_done = task->bytes_total;
+        }
+        g_free(task->status);
+        task->status = g_strdup("");
+        task_log(task, task->error ? LOG_ERR : LOG_INFO,
+                        task->error ? task->error->message : "done");
+        log_end(task);
+        if (!task->id)
+                return;
+
+        publication_touch(&task->publication,
+                        TASK_IS_COMPLETE | TASK_RESULT | TASK_RESULT_NAME | TASK_RETURN_VALUE |
+                                        TASK_OBJECTS | TASK_STATUS_TEXT | TASK_END_TIME |
+                                        TASK_EXPECTED_END_TIME | TASK_BYTES_DONE |
+                                        (task->error ? TASK_ERROR | TASK_ERROR_NAME | TASK_ERROR_DESCRIPTION
+                                                     : TASK_PERCENT) |
+                                        (task->result_object ? TASK_RESULT_OBJECT : 0));
+}
+
+void task_log(Task *task, int priority, const char *text) {
+        TaskLogLine *line = g_new(TaskLogLine, 1);
+
+        *line = (TaskLogLine){g_get_real_time(), priority, g_strdup(text)};
+        g_queue_push_tail(&task->log, line);
+        if (task->log.length > LOG_LINES)
+                log_line_free(g_queue_pop_head(&task->log));
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Delete and Unregister: IVMVirtualPC::DeleteVirtualMachine and UnregisterVirtualMachine. Delete
+ * takes the definition with all that libvirt keeps beside it (saved state, metadata of snapshots
+ * and checkpoints, UEFI variables, TPM state); Unregister takes the definition alone. Disk images
+ * stay in both. */
+
+#include "backend/backend-error.h"
+#include "jobs/job.h"
+#include "lifecycle/operations.h"
+
+#define METADATA                                                                                   \
+        (VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |               \
+                        VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
+
+/* Drivers without firmware variables and TPM refuse the flags for them. */
+static bool undefine(Job *job,
+                unsigned flags,
+                unsigned flags_of_simple_drivers,
+                const char *verb,
+                GError **error) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+
+        if (!backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, error))
+                return false;
+        if (virDomainUndefineFlags(loan.domain, flags) == 0)
+                return true;
+        backend_error_set(error, "Failed to %s '%s'", verb, virDomainGetName(loan.domain));
+        if (!g_error_matches(*error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT))
+                return false;
+        g_clear_error(error);
+        if (virDomainUndefineFlags(loan.domain, flags_of_simple_drivers) == 0)
+                return true;
+        backend_error_set(error, "Failed to %s '%s'", verb, virDomainGetName(loan.domain));
+        return false;
+}
+
+static bool delete_run(Job *job, GError **error) {
+        return undefine(job, METADATA | VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_TPM,
+                        METADATA, "delete", error);
+}
+
+/* After an interruption: a machine that is gone is deleted, one that is there is deleted now. */
+static bool delete_settle(Job *job, GError **error) {
+        g_autoptr(GError) cause = NULL;
+
+        if (delete_run(job, &cause) || g_error_matches(cause, VIRTASK_ERROR,
+                                                       VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE))
+                return true;
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+}
+
+static bool unregister_run(Job *job, GError **error) {
+        return undefine(job, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_TPM, 0,
+                        "unregister", error);
+}
+
+const Operation operation_delete = {
+                .name = "vm-delete",
+                .interface = "VirtualMachine",
+                .member = "Delete",
+                .signature = "a{sv}",
+                .argument_names = "options\0task\0",
+                .action = "org.virtask1.define",
+                .gerund = "Deleting",
+                .job_type = 3,
+                .during = MACHINE_DELETING,
+                .refuse = {[MACHINE_RUNNING] = VIRTASK_ERROR_ALREADY_RUNNING,
+                                [MACHINE_PAUSED] = VIRTASK_ERROR_ALREADY_RUNNING},
+                .flags = OPERATION_DURABLE,
+                .lane = LANE_SHORT,
+                .request_size = sizeof(Request),
+                .parse = operation_parse_common,
+                .run = delete_run,
+                .settle = delete_settle,
+};
+
+const Operation operation_unregister = {
+                .name = "vm-unregister",
+                .interface = "VirtualMachine",
+                .member = "Unregister",
+                .signature = "",
+                .argument_names = "",
+                .action = "org.virtask1.define",
+                .gerund = "Unregistering",
+                .job_type = 64,
+                .refuse = {[MACHINE_SAVED] = VIRTASK_ERROR_RUNNING_OR_SAVED,
+                                [MACHINE_RUNNING] = VIRTASK_ERROR_RUNNING_OR_SAVED,
+                                [MACHINE_PAUSED] = VIRTASK_ERROR_RUNNING_OR_SAVED},
+                .flags = OPERATION_IMMEDIATE,
+                .lane = LANE_SHORT,
+                .request_size = sizeof(Request),
+                .run = unregister_run,
+};

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Names are compared without regard to case, as in Virtual PC; libvirt does regard it, so it would
+ * let two machines differ in case only. */
+
+#include "lifecycle/machine-name.h"
+
+#include <string.h>
+
+#include "backend/backend-error.h"
+#include "util/error.h"
+
+#define NAME_CHARACTERS_MAX 80
+#define NAME_FORBIDDEN      "*?:<>/|\\\""
+
+static bool fail(GError **error, VirtaskError code, const char *text) {
+        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
+        return false;
+}
+
+bool machine_name_check(const char *name, GError **error) {
+        if (!*name)
+                return fail(error, VIRTASK_ERROR_NAME_EMPTY, "The name is empty");
+        if (g_utf8_strlen(name, -1) > NAME_CHARACTERS_MAX)
+                return fail(error, VIRTASK_ERROR_NAME_TOO_LONG,
+                                "The name is longer than 80 characters");
+        for (const char *p = name; *p; p = g_utf8_next_char(p))
+                if (strchr(NAME_FORBIDDEN, *p) || g_unichar_iscntrl(g_utf8_get_char(p)))
+                        return fail(error, VIRTASK_ERROR_NAME_INVALID_CHAR,
+                                        "The name holds one of " NAME_FORBIDDEN
+                                        " or a control character");
+        return true;
+}
+
+static bool is_taken_by(virDomainPtr domain, const char *folded, const char *own_uuid) {
+        g_autofree char *other = g_utf8_make_valid(virDomainGetName(domain), -1);
+        g_autofree char *other_folded = g_utf8_casefold(other, -1);
+        char uuid[VIR_UUID_STRING_BUFLEN];
+
+        if (!g_str_equal(other_folded, folded))
+                return false;
+        return !own_uuid || virDomainGetUUIDString(domain, uuid) < 0 ||
+               !g_str_equal(uuid, own_uuid);
+}
+
+bool machine_name_is_free(
+                virConnectPtr connection, const char *name, const char *own_uuid, GError **error) {
+        g_autofree char *folded = g_utf8_casefold(name, -1);
+        virDomainPtr *domains = NULL;
+        bool taken = false;
+        int n = virConnectListAllDomains(connection, &domains, 0);
+
+        if (n < 0) {
+                backend_error_set(error, "Failed to compare the name with those of other machines");
+                return false;
+        }
+        for (int i = 0; i < n; i++) {
+                taken = taken || is_taken_by(domains[i], folded, own_uuid);
+                (void) virDomainFree(domains[i]);
+        }
+        free(domains);
+        if (taken)
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DUPLICATE_NAME,
+                                "There is a virtual machine named '%s' already", name);
+        return !taken;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* RegisterVirtualMachine: IVMVirtualPC::RegisterVirtualMachine, with a libvirt definition. libvirt
+ * would take the definition of a machine that exists as a change of it; that is refused here, so
+ * the definition's name and UUID are read first. */
+
+#include <string.h>
+
+#include "backend/backend-error.h"
+#include "backend/domain-xml.h"
+#include "jobs/job.h"
+#include "lifecycle/machine-name.h"
+#include "lifecycle/operations.h"
+
+typedef struct RegisterRequest {
+        Request common;
+        char *definition;
+        char *name;
+        char *uuid; /* NULL: libvirt chooses one */
+} RegisterRequest;
+
+static bool register_parse(sd_bus_message *call, void *request, GError **error) {
+        RegisterRequest *own = request;
+        const char *definition;
+
+        if (sd_bus_message_read(call, "s", &definition) < 0) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
+                                "The definition can not be read");
+                return false;
+        }
+        own->definition = g_strdup(definition);
+        return domain_xml_read_identity(definition, &own->name, &own->uuid, error) &&
+               machine_name_check(own->name, error) &&
+               bus_options_read(call, NULL, NULL, request, error);
+}
+
+static void register_clear(void *request) {
+        RegisterRequest *own = request;
+
+        g_free(own->definition);
+        g_free(own->name);
+        g_free(own->uuid);
+}
+
+static bool check_uuid_is_free(virConnectPtr connection, const char *uuid, GError **error) {
+        g_autoptr(virDomain) other = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
+
+        if (!other)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DUPLICATE_NAME,
+                        "The virtual machine '%s' has this UUID already", virDomainGetName(other));
+        return false;
+}
+
+static bool register_run(Job *job, GError **error) {
+        const RegisterRequest *request = job->request;
+        g_autoptr(virConnect) connection = backend_lend(job->backend, BACKEND_SHORT, error);
+        g_autoptr(virDomain) domain = NULL;
+
+        if (!connection || !machine_name_is_free(connection, request->name, NULL, error) ||
+                        !check_uuid_is_free(connection, request->uuid, error))
+                return false;
+        domain = virDomainDefineXMLFlags(
+                        connection, request->definition, VIR_DOMAIN_DEFINE_VALIDATE);
+        if (!domain) {
+                backend_error_set(error, "Failed to register '%s'", request->name);
+                return false;
+        }
+        return virDomainGetUUIDString(domain, job->uuid) == 0;
+}
+
+const Operation operation_register = {
+                .name = "vm-register",
+                .interface = "Manager",
+                .member = "RegisterVirtualMachine",
+                .signature = "sa{sv}",
+                .argument_names = "definition\0options\0machine\0",
+                .action = "org.virtask1.define",
+                .gerund = "Registering a virtual machine",
+                .job_type = 63,
+                .flags = OPERATION_IMMEDIATE | OPERATION_ANSWERS_OBJECT,
+                .lane = LANE_SHORT,
+                .request_size = sizeof(RegisterRequest),
+                .parse = register_parse,
+                .request_clear = register_clear,
+                .run = register_run,
+};

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Save: IVMVirtualMachine::Save, RequestedState 6. libvirt stops the guest, streams its memory into
+ * a file of its own and ends QEMU; its job statistics are the progress, and aborting the job lets
+ * the guest go on and removes the file. A save outlives its client on a libvirtd; with embedded
+ * QEMU it dies with us, and libvirt lets the guest go on when the next process opens it, but leaves
+ * the file. */
+
+#include <syslog.h>
+
+#include "backend/backend-error.h"
+#include "backend/saved-image.h"
+#include "jobs/job.h"
+#include "lifecycle/operations.h"
+
+#define LOOK_MSEC       100
+#define IDLE_LOOKS_RUNS 3 /* without a job, before a running guest counts as not saved */
+#define IDLE_LOOKS_PAUSED                                                                          \
+        300 /* the same for a stopped one: QEMU flushes and ends for seconds after the job */
+
+typedef struct SaveRequest {
+        Request common;
+        bool bypass_cache;
+} SaveRequest;
+
+static bool save_parse(sd_bus_message *call, void *request, GError **error) {
+        static const OptionSpec own[] = {
+                        {"Bypass", OPTION_BOOLEAN, offsetof(SaveRequest, bypass_cache), NO_SEEN},
+                        {NULL, 0, 0, NO_SEEN},
+        };
+
+        return bus_options_read(call, operation_common_options, own, request, error);
+}
+
+/* A guest that is active does not need an image; one that is there is the half of an interrupted
+ * save. */
+static void remove_half_image(Job *job, virDomainPtr domain) {
+        if (virDomainIsActive(domain) == 1 && virDomainHasManagedSaveImage(domain, 0) == 1 &&
+                        virDomainManagedSaveRemove(domain, 0) == 0)
+                job_log(job, LOG_NOTICE, "Removed the image of the interrupted save");
+}
+
+static void note_result(Job *job, virDomainPtr domain) {
+        g_autofree char *path = saved_image_path(domain);
+
+        if (path)
+                job_result(job, "SavedStateFilePath", path);
+}
+
+static bool save_run(Job *job, GError **error) {
+        const SaveRequest *request = job->request;
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+        unsigned flags = request->bypass_cache ? VIR_DOMAIN_SAVE_BYPASS_CACHE : 0;
+
+        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
+                return false;
+        if (virDomainManagedSave(loan.domain, flags) < 0) {
+                backend_error_set(error, "Failed to save '%s'", virDomainGetName(loan.domain));
+                remove_half_image(job, loan.domain);
+                return false;
+        }
+        note_result(job, loan.domain);
+        return true;
+}
+
+/* Somebody else's job on the domain, such as a backup, is none of ours. */
+static bool save_is_active(virDomainPtr domain) {
+        virTypedParameterPtr params = NULL;
+        int type = VIR_DOMAIN_JOB_NONE, operation = 0, n = 0;
+
+        if (virDomainGetJobStats(domain, &type, &params, &n, 0) < 0)
+                return false;
+        (void) virTypedParamsGetInt(params, n, VIR_DOMAIN_JOB_OPERATION, &operation);
+        virTypedParamsFree(params, n);
+        return type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_SAVE;
+}
+
+/* The machine is off: with a whole image it is saved, with half of one it was cut off. */
+static bool conclude_inactive(Job *job, virDomainPtr domain, GError **error) {
+        char *definition;
+
+        if (virDomainHasManagedSaveImage(domain, 0) == 1) {
+                definition = virDomainManagedSaveGetXMLDesc(domain, 0);
+                if (definition) {
+                        free(definition);
+                        note_result(job, domain);
+                        return true;
+                }
+                (void) virDomainManagedSaveRemove(domain, 0);
+        }
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                        "Saving '%s' was interrupted; the machine is off and nothing is saved",
+                        virDomainGetName(domain));
+        return false;
+}
+
+static bool conclude_active(Job *job, virDomainPtr domain, GError **error) {
+        int state, reason;
+
+        remove_half_image(job, domain);
+        if (virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
+                        reason == VIR_DOMAIN_PAUSED_SAVE)
+                (void) virDomainResume(domain);
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                        "Saving '%s' was interrupted; the guest goes on", virDomainGetName(domain));
+        return false;
+}
+
+static bool save_settle(Job *job, GError **error) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+        int state, reason;
+
+        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
+                return false;
+        for (unsigned idle = 0;; idle++) {
+                if (virDomainGetState(loan.domain, &state, &reason, 0) < 0) {
+                        backend_error_set(error, "Failed to look at '%s'",
+                                        virDomainGetName(loan.domain));
+                        return false;
+                }
+                if (state == VIR_DOMAIN_SHUTOFF)
+                        return conclude_inactive(job, loan.domain, error);
+                if (save_is_active(loan.domain))
+                        idle = 0;
+                if (idle > (state == VIR_DOMAIN_PAUSED ? IDLE_LOOKS_PAUSED : IDLE_LOOKS_RUNS))
+                        return conclude_active(job, loan.domain, error);
+                job_wait(job, LOOK_MSEC);
+        }
+}
+
+/* "remaining" also falls by pages that need not be written, so it tells more than "processed"
+ * (libvirt.md 1.2). */
+static bool save_progress(Job *job, Progress *ret) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+        virTypedParameterPtr params = NULL;
+        unsigned long long total = 0, remaining = 0;
+        int type, n = 0;
+
+        if (!backend_open_domain(job->backend, BACKEND_CONTROL, job->uuid, &loan, NULL) ||
+                        virDomainGetJobStats(loan.domain, &type, &params, &n, 0) < 0)
+                return false;
+        if (type != VIR_DOMAIN_JOB_NONE) {
+                (void) virTypedParamsGetULLong(params, n, VIR_DOMAIN_JOB_DATA_TOTAL, &total);
+                (void) virTypedParamsGetULLong(
+                                params, n, VIR_DOMAIN_JOB_DATA_REMAINING, &remaining);
+        }
+        virTypedParamsFree(params, n);
+        if (total == 0 || remaining > total)
+                return false;
+        *ret = (Progress){.done = total - remaining, .total = total};
+        return true;
+}
+
+static void save_cancel(Job *job) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+
+        if (backend_open_domain(job->backend, BACKEND_CONTROL, job->uuid, &loan, NULL) &&
+                        save_is_active(loan.domain))
+                (void) virDomainAbortJob(loan.domain);
+}
+
+const Operation operation_save = {
+                .name = "vm-save",
+                .interface = "VirtualMachine",
+                .member = "Save",
+                .signature = "a{sv}",
+                .argument_names = "options\0task\0",
+                .action = "org.virtask1.control",
+                .gerund = "Saving",
+                .requested_state = 6,
+                .job_type = 14,
+                .during = MACHINE_SAVING,
+                .refuse = {[MACHINE_TURNED_OFF] = VIRTASK_ERROR_NOT_RUNNING,
+                                [MACHINE_SAVED] = VIRTASK_ERROR_NOT_RUNNING},
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE,
+                .lane = LANE_LONG,
+                .request_size = sizeof(SaveRequest),
+                .parse = save_parse,
+                .run = save_run,
+                .settle = save_settle,
+                .progress = save_progress,
+                .cancel = save_cancel,
+};

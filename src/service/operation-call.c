@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Every operation begins here, in the same order: arguments, limits, permission, state, task,
+ * answer. While polkit is asked the function returns, and is called again with the same message
+ * (see authorizer.c); nothing has happened until then, so nothing has to be undone. */
+
+#include "service/operation-call.h"
+
+#include <string.h>
+
+#include "bus/bus-error.h"
+#include "service/operations.h"
+
+#define RETURN_VALUE_STARTED 4096U
+
+static bool is_transitional(MachineState state) {
+        return state != MACHINE_TURNED_OFF && state != MACHINE_SAVED && state != MACHINE_RUNNING &&
+               state != MACHINE_PAUSED;
+}
+
+bool operation_check_state(const Operation *operation, const VirtualMachine *vm, GError **error) {
+        MachineState state = machine_state_from_facts(vm->facts);
+        VirtaskError refusal = operation->refuse[state];
+
+        if (refusal == VIRTASK_ERROR_NONE && is_transitional(state))
+                refusal = VIRTASK_ERROR_INVALID_STATE;
+        if (refusal == VIRTASK_ERROR_NONE)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, (int) refusal, "The virtual machine '%s' is %s",
+                        vm->facts->name, machine_state_to_string(state));
+        return false;
+}
+
+typedef struct CallContext {
+        Manager *manager;
+        sd_bus_message *call;
+        const Operation *operation;
+        VirtualMachine *vm;
+        uid_t owner;
+        Request *request;
+        TaskReply reply;
+} CallContext;
+
+static bool parse(CallContext *context, GError **error) {
+        const Operation *operation = context->operation;
+
+        context->request = g_malloc0(operation->request_size);
+        return !operation->parse || operation->parse(context->call, context->request, error);
+}
+
+static Verdict authorize(const CallContext *context, GError **error) {
+        const VirtualMachine *vm = context->vm;
+        const char *of_machine[] = {"operation", context->operation->name, "uuid",
+                        vm ? vm->facts->uuid : "", "vm", vm ? vm->facts->name : "", NULL};
+        const char *of_manager[] = {"operation", context->operation->name, NULL};
+
+        return authorizer_check(context->manager->authorizer, context->call,
+                        context->operation->action, vm ? of_machine : of_manager, error);
+}
+
+/* A machine that is busy is reported as such, with the task that holds it, and not by the state
+ * that it is passing through; only a machine that is free is asked for its state. */
+static bool check_state(const CallContext *context, GError **error) {
+        if (!context->vm || task_list_holder(context->manager->tasks, context->vm->path))
+                return true;
+        return operation_check_state(context->operation, context->vm, error);
+}
+
+static Task *make_task(CallContext *context, GError **error) {
+        bool immediate = context->operation->flags & OPERATION_IMMEDIATE;
+        const TaskSpec spec = {
+                        .operation = context->operation,
+                        .object = context->vm ? context->vm->path : PATH_MANAGER,
+                        .facts = context->vm ? context->vm->facts : NULL,
+                        .owner = context->owner,
+                        .request = g_steal_pointer(&context->request),
+                        .call = immediate ? context->call : NULL,
+                        .reply = context->reply,
+        };
+
+        return task_list_add(context->manager->tasks, &spec, error);
+}
+
+/* The pending verdict is no error: the function is called again. */
+static Verdict proceed(CallContext *context, Task **ret_task, GError **error) {
+        Verdict verdict;
+
+        if (!parse(context, error) ||
+                        !peer_uid(context->manager->peers, context->call, &context->owner, error) ||
+                        !task_list_admits(context->manager->tasks, context->owner, error))
+                return VERDICT_DENIED;
+        verdict = authorize(context, error);
+        if (verdict != VERDICT_ALLOWED)
+                return verdict;
+        if (!check_state(context, error) || !(*ret_task = make_task(context, error)))
+                return VERDICT_DENIED;
+        return VERDICT_ALLOWED;
+}
+
+int operation_call(Manager *manager,
+                sd_bus_message *call,
+                const Operation *operation,
+                VirtualMachine *vm,
+                TaskReply reply,
+                sd_bus_error *ret_error) {
+        CallContext context = {.manager = manager,
+                        .call = call,
+                        .operation = operation,
+                        .vm = vm,
+                        .reply = reply};
+        GError *error = NULL;
+        Task *task = NULL;
+        Verdict verdict;
+        int r = 1;
+
+        verdict = proceed(&context, &task, &error);
+        operation_request_free(operation, context.request);
+        if (verdict == VERDICT_PENDING)
+                return 1;
+        if (!task)
+                return bus_error_take(ret_error, error);
+
+        if (task->id && reply == TASK_REPLY_STATE_CHANGE)
+                r = sd_bus_reply_method_return(call, "uo", RETURN_VALUE_STARTED, task->path);
+        else if (task->id)
+                r = sd_bus_reply_method_return(call, "o", task->path);
+        task_list_launch(manager->tasks, task);
+        return r;
+}
+
+const Operation *operation_find(const char *interface, const char *member) {
+        for (const Operation *const *operation = operations; *operation; operation++)
+                if (g_str_equal((*operation)->interface, interface) &&
+                                g_str_equal((*operation)->member, member))
+                        return *operation;
+        return NULL;
+}
+
+/* To start a paused machine is to let it go on (the documents' 2, "enabled", ends both in running).
+ */
+const Operation *operation_find_requested(unsigned requested_state, MachineState state) {
+        for (const Operation *const *operation = operations; *operation; operation++) {
+                if ((*operation)->requested_state != requested_state || requested_state == 0)
+                        continue;
+                if (requested_state == 2 && state == MACHINE_PAUSED)
+                        return operation_find((*operation)->interface, "Resume");
+                return *operation;
+        }
+        return NULL;
+}
+
+static const char *result_signature(const Operation *operation) {
+        if (operation->flags & OPERATION_ANSWERS_OBJECT ||
+                        !(operation->flags & OPERATION_IMMEDIATE))
+                return "o";
+        return "";
+}
+
+static unsigned count_rows(const sd_bus_vtable *vtable) {
+        unsigned n = 0;
+
+        while (vtable[n].type != _SD_BUS_VTABLE_END)
+                n++;
+        return n;
+}
+
+const sd_bus_vtable *operation_vtable(const char *interface,
+                const sd_bus_vtable *fixed,
+                sd_bus_message_handler_t handler) {
+        const sd_bus_vtable end = SD_BUS_VTABLE_END;
+        GArray *rows = g_array_new(FALSE, TRUE, sizeof(sd_bus_vtable));
+
+        g_array_append_vals(rows, fixed, count_rows(fixed));
+        for (const Operation *const *operation = operations; *operation; operation++) {
+                const sd_bus_vtable row = SD_BUS_METHOD_WITH_NAMES((*operation)->member,
+                                (*operation)->signature, "", result_signature(*operation), "",
+                                handler, SD_BUS_VTABLE_UNPRIVILEGED);
+
+                if (!g_str_equal((*operation)->interface, interface))
+                        continue;
+                g_array_append_val(rows, row);
+                g_array_index(rows, sd_bus_vtable, rows->len - 1).x.method.names =
+                                (*operation)->argument_names;
+        }
+        g_array_append_val(rows, end);
+        return (const sd_bus_vtable *) (void *) g_array_free(rows, FALSE);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Every operation has its row here. The methods on the bus, their permissions, the states that
+ * allow them and what the ledger can take up again all follow from it. */
+
+#include "service/operations.h"
+
+#include "lifecycle/operations.h"
+
+const Operation *const operations[] = {
+                &operation_startup,
+                &operation_startup2,
+                &operation_save,
+                &operation_turn_off,
+                &operation_reset,
+                &operation_pause,
+                &operation_resume,
+                &operation_discard_saved_state,
+                &operation_set_name,
+                &operation_set_notes,
+                &operation_register,
+                &operation_unregister,
+                &operation_delete,
+                NULL,
+};

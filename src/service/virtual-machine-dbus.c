@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* VirtualMachine on the bus. Properties are read from the facts at hand; methods are the rows of
+ * the operation table, all through one handler, and RequestStateChange, which is another way to
+ * them. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/bus-error.h"
+#include "service/manager.h"
+#include "service/operation-call.h"
+#include "util/log.h"
+
+#define INTERFACE "org.virtask1.VirtualMachine"
+
+/* Values of CIM */
+#define REQUESTED_STATE_NOT_APPLICABLE 12
+#define OPERATIONAL_STATUS_OK          2
+#define OPERATIONAL_STATUS_IN_SERVICE  11
+
+static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+        VirtualMachine *vm = userdata;
+        const Operation *operation =
+                        operation_find("VirtualMachine", sd_bus_message_get_member(call));
+
+        return operation_call(vm->manager, call, operation, vm, TASK_REPLY_NOTHING, ret_error);
+}
+
+/* The options of an immediate operation, which has none. */
+static int skip_options(sd_bus_message *call, GError **error) {
+        Request unused = {false, false};
+
+        return bus_options_read(call, NULL, NULL, &unused, error);
+}
+
+static int method_request_state_change(
+                sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+        VirtualMachine *vm = userdata;
+        const Operation *operation;
+        GError *error = NULL;
+        uint16_t requested;
+        int r = sd_bus_message_read(call, "q", &requested);
+
+        if (r < 0)
+                return r;
+        operation = operation_find_requested(requested, machine_state_from_facts(vm->facts));
+        if (!operation) {
+                g_set_error(&error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
+                                "The requested state %u is not supported", requested);
+                return bus_error_take(ret_error, error);
+        }
+        if (operation->flags & OPERATION_IMMEDIATE && !skip_options(call, &error))
+                return bus_error_take(ret_error, error);
+        return operation_call(vm->manager, call, operation, vm, TASK_REPLY_STATE_CHANGE, ret_error);
+}
+
+#define GETTER(name)                                                                               \
+        static int property_get_##name(sd_bus *bus, const char *path, const char *interface,       \
+                        const char *property, sd_bus_message *reply, void *userdata,               \
+                        sd_bus_error *ret_error)
+
+/* A property that is one expression of "vm". */
+#define SIMPLE_GETTER(name, signature, expression)                                                 \
+        GETTER(name) {                                                                             \
+                const VirtualMachine *vm = userdata;                                               \
+                return sd_bus_message_append(reply, signature, expression);                        \
+        }
+
+static const Task *holder_of(const VirtualMachine *vm) {
+        return task_list_holder(vm->manager->tasks, vm->path);
+}
+
+static unsigned requested_state(const VirtualMachine *vm) {
+        const Task *holder = holder_of(vm);
+        unsigned requested = holder ? holder->operation->requested_state : 0;
+
+        return requested ? requested : REQUESTED_STATE_NOT_APPLICABLE;
+}
+
+SIMPLE_GETTER(name, "s", vm->facts->name)
+SIMPLE_GETTER(config_id, "s", vm->facts->uuid)
+SIMPLE_GETTER(state, "u", (unsigned) vm_state(vm))
+SIMPLE_GETTER(state_name, "s", machine_state_to_string(vm_state(vm)))
+SIMPLE_GETTER(requested_state, "q", requested_state(vm))
+SIMPLE_GETTER(enabled_state, "q", machine_state_to_enabled_state(vm_state(vm)))
+SIMPLE_GETTER(saved_state_file_path, "s", vm_saved_state_path(vm))
+SIMPLE_GETTER(has_saved_state, "b", vm_has_saved_state(vm))
+SIMPLE_GETTER(notes, "s", vm->facts->notes ?: "")
+SIMPLE_GETTER(memory, "u", vm->facts->memory_mib)
+
+GETTER(operational_status) {
+        return sd_bus_message_append(reply, "aq", 1,
+                        holder_of(userdata) ? OPERATIONAL_STATUS_IN_SERVICE
+                                            : OPERATIONAL_STATUS_OK);
+}
+
+GETTER(active_tasks) {
+        const VirtualMachine *vm = userdata;
+        const GPtrArray *tasks = task_list_of_object(vm->manager->tasks, vm->path);
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (unsigned i = 0; r >= 0 && tasks && i < tasks->len; i++) {
+                const Task *task = tasks->pdata[i];
+
+                if (task->id)
+                        r = sd_bus_message_append_basic(reply, 'o', task->path);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+#define CONST        SD_BUS_VTABLE_PROPERTY_CONST
+#define EMITS        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
+
+/* clang-format off */
+static const sd_bus_vtable fixed_rows[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("RequestStateChange", SD_BUS_ARGS("q", requested_state, "a{sv}", options), SD_BUS_RESULT("u", return_value, "o", task), method_request_state_change, UNPRIVILEGED),
+        SD_BUS_PROPERTY("Name", "s", property_get_name, 0, EMITS),
+        SD_BUS_PROPERTY("ConfigID", "s", property_get_config_id, 0, CONST),
+        SD_BUS_PROPERTY("State", "u", property_get_state, 0, EMITS),
+        SD_BUS_PROPERTY("StateName", "s", property_get_state_name, 0, EMITS),
+        SD_BUS_PROPERTY("RequestedState", "q", property_get_requested_state, 0, EMITS),
+        SD_BUS_PROPERTY("EnabledState", "q", property_get_enabled_state, 0, EMITS),
+        SD_BUS_PROPERTY("OperationalStatus", "aq", property_get_operational_status, 0, EMITS),
+        SD_BUS_PROPERTY("SavedStateFilePath", "s", property_get_saved_state_file_path, 0, EMITS),
+        SD_BUS_PROPERTY("HasSavedState", "b", property_get_has_saved_state, 0, EMITS),
+        SD_BUS_PROPERTY("Notes", "s", property_get_notes, 0, EMITS),
+        SD_BUS_PROPERTY("Memory", "u", property_get_memory, 0, EMITS),
+        SD_BUS_PROPERTY("ActiveTasks", "ao", property_get_active_tasks, 0, EMITS),
+        SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("u", old_state, "u", new_state), 0),
+        SD_BUS_SIGNAL("ResetOccurred", NULL, 0),
+        SD_BUS_SIGNAL_WITH_ARGS("DiskOutOfSpace", SD_BUS_ARGS("b", critically_low), 0),
+        SD_BUS_SIGNAL("GuestShutdown", NULL, 0),
+        SD_BUS_VTABLE_END
+};
+/* clang-format on */
+
+static int find_machine(sd_bus *bus,
+                const char *path,
+                const char *interface,
+                void *userdata,
+                void **ret_found,
+                sd_bus_error *ret_error) {
+        char uuid[UUID_STRING_SIZE];
+
+        if (!bus_path_to_machine(path, uuid))
+                return 0;
+        *ret_found = manager_find_machine(userdata, uuid);
+        return *ret_found != NULL;
+}
+
+static int enumerate_machines(sd_bus *bus,
+                const char *prefix,
+                void *userdata,
+                char ***ret_nodes,
+                sd_bus_error *ret_error) {
+        const Manager *manager = userdata;
+        char **nodes = calloc(g_hash_table_size(manager->machines) + 1, sizeof(char *));
+        GHashTableIter iter;
+        unsigned n = 0;
+        void *value;
+
+        if (!nodes)
+                return -ENOMEM;
+        g_hash_table_iter_init(&iter, manager->machines);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                nodes[n++] = strdup(((VirtualMachine *) value)->path);
+        *ret_nodes = nodes; /* freed by sd-bus */
+        return 0;
+}
+
+int vm_publish(Manager *manager) {
+        const sd_bus_vtable *vtable =
+                        operation_vtable("VirtualMachine", fixed_rows, method_operation);
+        int r = sd_bus_add_fallback_vtable(
+                        manager->bus, NULL, PATH_VMS, INTERFACE, vtable, find_machine, manager);
+
+        if (r < 0)
+                return r;
+        return sd_bus_add_node_enumerator(
+                        manager->bus, NULL, PATH_VMS, enumerate_machines, manager);
+}
+
+static void check(const VirtualMachine *vm, int r) {
+        if (r < 0)
+                log_warning("Failed to send a signal of %s: %s", vm->path, g_strerror(-r));
+}
+
+void vm_emit_added(VirtualMachine *vm) {
+        check(vm, sd_bus_emit_interfaces_added(vm->manager->bus, vm->path, INTERFACE, NULL));
+}
+
+void vm_emit_removed(VirtualMachine *vm) {
+        check(vm, sd_bus_emit_interfaces_removed(vm->manager->bus, vm->path, INTERFACE, NULL));
+}
+
+void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state) {
+        check(vm, sd_bus_emit_signal(vm->manager->bus, vm->path, INTERFACE, "StateChanged", "uu",
+                                  (unsigned) old_state, (unsigned) new_state));
+        manager_emit_vm_state_change(vm->manager, vm, new_state);
+}
+
+void vm_emit(VirtualMachine *vm, const char *signal) {
+        check(vm, sd_bus_emit_signal(vm->manager->bus, vm->path, INTERFACE, signal, NULL));
+}
+
+void vm_emit_disk_out_of_space(VirtualMachine *vm, bool critically_low) {
+        check(vm, sd_bus_emit_signal(vm->manager->bus, vm->path, INTERFACE, "DiskOutOfSpace", "b",
+                                  critically_low));
+}

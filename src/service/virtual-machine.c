@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The state that clients see is computed: from the task that holds the machine, else from the
+ * facts. There is no "set busy" and "set idle", so none can be forgotten. Whenever one of the two
+ * changes, what was announced last is compared with what is true now. */
+
+#include "service/virtual-machine.h"
+
+#include "jobs/task-list.h"
+#include "service/manager.h"
+
+#define INTERFACE "org.virtask1.VirtualMachine"
+
+#define STATE_PROPERTIES                                                                           \
+        (MACHINE_PROPERTY_STATE | MACHINE_PROPERTY_STATE_NAME | MACHINE_PROPERTY_ENABLED_STATE)
+#define TASK_PROPERTIES                                                                            \
+        (MACHINE_PROPERTY_ACTIVE_TASKS | MACHINE_PROPERTY_REQUESTED_STATE |                        \
+                        MACHINE_PROPERTY_OPERATIONAL_STATUS)
+
+static const PublishedProperty machine_properties[] = {
+                {INTERFACE, "Name"},
+                {INTERFACE, "State"},
+                {INTERFACE, "StateName"},
+                {INTERFACE, "RequestedState"},
+                {INTERFACE, "EnabledState"},
+                {INTERFACE, "OperationalStatus"},
+                {INTERFACE, "SavedStateFilePath"},
+                {INTERFACE, "HasSavedState"},
+                {INTERFACE, "Notes"},
+                {INTERFACE, "Memory"},
+                {INTERFACE, "ActiveTasks"},
+                {NULL, NULL},
+};
+
+VirtualMachine *vm_new(Manager *manager, MachineFacts *facts) {
+        VirtualMachine *vm = g_new0(VirtualMachine, 1);
+
+        vm->manager = manager;
+        g_strlcpy(vm->uuid, facts->uuid, sizeof(vm->uuid));
+        vm->path = bus_path_machine(vm->uuid);
+        vm->facts = facts;
+        publication_init(&vm->publication, manager->publisher, vm->path, machine_properties);
+        vm->shown = vm_state(vm);
+        return vm;
+}
+
+VirtualMachine *vm_free(VirtualMachine *vm) {
+        if (!vm)
+                return NULL;
+        publication_clear(&vm->publication);
+        facts_free(vm->facts);
+        g_free(vm->path);
+        g_free(vm);
+        return NULL;
+}
+
+MachineState vm_state(const VirtualMachine *vm) {
+        const Task *holder = task_list_holder(vm->manager->tasks, vm->path);
+        MachineState during = holder ? task_machine_state(holder) : MACHINE_INVALID;
+
+        return during != MACHINE_INVALID ? during : machine_state_from_facts(vm->facts);
+}
+
+bool vm_has_saved_state(const VirtualMachine *vm) {
+        return vm->facts->has_image && !vm->facts->active;
+}
+
+/* A change of state is announced at once and not with the rest of the turn: states that last for a
+ * moment shall be seen too, and a task must not end before its machine has its final state. */
+static void announce(VirtualMachine *vm, uint64_t mask) {
+        MachineState old_state = vm->shown, new_state = vm_state(vm);
+
+        publication_touch(&vm->publication, mask);
+        if (old_state == new_state)
+                return;
+        vm->shown = new_state;
+        publication_touch(&vm->publication, STATE_PROPERTIES);
+        publication_flush(&vm->publication);
+        vm_emit_state_changed(vm, old_state, new_state);
+}
+
+void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
+        g_autoptr(MachineFacts) old = NULL;
+        bool had_saved_state = vm_has_saved_state(vm);
+        g_autofree char *old_path = g_strdup(vm_saved_state_path(vm));
+        uint64_t mask = 0;
+
+        if (facts->read_at < vm->facts->read_at) {
+                facts_free(facts);
+                return;
+        }
+        old = vm->facts;
+        vm->facts = facts;
+        if (!g_str_equal(old->name, facts->name))
+                mask |= MACHINE_PROPERTY_NAME;
+        if (g_strcmp0(old->notes, facts->notes) != 0)
+                mask |= MACHINE_PROPERTY_NOTES;
+        if (old->memory_mib != facts->memory_mib)
+                mask |= MACHINE_PROPERTY_MEMORY;
+        if (!g_str_equal(old_path, vm_saved_state_path(vm)))
+                mask |= MACHINE_PROPERTY_SAVED_STATE_FILE_PATH;
+        if (had_saved_state != vm_has_saved_state(vm))
+                mask |= MACHINE_PROPERTY_HAS_SAVED_STATE;
+        announce(vm, mask);
+}
+
+const char *vm_saved_state_path(const VirtualMachine *vm) {
+        return vm_has_saved_state(vm) && vm->facts->image_path ? vm->facts->image_path : "";
+}
+
+void vm_touch_tasks(VirtualMachine *vm) {
+        publication_touch(&vm->publication, TASK_PROPERTIES);
+}
+
+void vm_tasks_changed(VirtualMachine *vm) {
+        announce(vm, TASK_PROPERTIES);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A machine on the bus: its last known facts, and what follows from them. Loop. */
+
+#include "backend/facts.h"
+#include "backend/machine-state.h"
+#include "bus/bus-path.h"
+#include "bus/publisher.h"
+
+typedef struct Manager Manager;
+
+/* Entries of machine_properties, in its order. */
+enum {
+        MACHINE_PROPERTY_NAME = 1 << 0,
+        MACHINE_PROPERTY_STATE = 1 << 1,
+        MACHINE_PROPERTY_STATE_NAME = 1 << 2,
+        MACHINE_PROPERTY_REQUESTED_STATE = 1 << 3,
+        MACHINE_PROPERTY_ENABLED_STATE = 1 << 4,
+        MACHINE_PROPERTY_OPERATIONAL_STATUS = 1 << 5,
+        MACHINE_PROPERTY_SAVED_STATE_FILE_PATH = 1 << 6,
+        MACHINE_PROPERTY_HAS_SAVED_STATE = 1 << 7,
+        MACHINE_PROPERTY_NOTES = 1 << 8,
+        MACHINE_PROPERTY_MEMORY = 1 << 9,
+        MACHINE_PROPERTY_ACTIVE_TASKS = 1 << 10,
+};
+
+typedef struct VirtualMachine {
+        Manager *manager;
+        char uuid[UUID_STRING_SIZE];
+        char *path;
+        MachineFacts *facts; /* replaced as a whole by vm_apply_facts(), nowhere else */
+        MachineState shown;  /* the state that was last announced */
+        Publication publication;
+} VirtualMachine;
+
+/* Takes "facts". Does not announce anything. */
+VirtualMachine *vm_new(Manager *manager, MachineFacts *facts);
+VirtualMachine *vm_free(VirtualMachine *vm);
+
+/* Takes "facts" and announces what is different; facts that are older than those at hand are
+ * dropped. The one door for changes of a machine. */
+void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts);
+
+/* The tasks of the machine are different: announces what follows. */
+void vm_tasks_changed(VirtualMachine *vm);
+
+/* The same, but leaves the announcement to the change of the facts that comes next. */
+void vm_touch_tasks(VirtualMachine *vm);
+
+/* What clients see. */
+MachineState vm_state(const VirtualMachine *vm);
+bool vm_has_saved_state(const VirtualMachine *vm);
+const char *vm_saved_state_path(const VirtualMachine *vm); /* "" for none */
+
+/* virtual-machine-dbus.c */
+int vm_publish(Manager *manager);
+void vm_emit_added(VirtualMachine *vm);
+void vm_emit_removed(VirtualMachine *vm);
+void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state);
+void vm_emit(VirtualMachine *vm, const char *signal);
+void vm_emit_disk_out_of_space(VirtualMachine *vm, bool critically_low);

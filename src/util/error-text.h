@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The meanings of error-table.h in other languages: X(identifier, German, French). A unit test
+ * demands a row for every error. */
+
+/* clang-format off */
+#define ERROR_TEXTS(X) \
+        X(FAILED,                    "Der Vorgang ist fehlgeschlagen", "L’opération a échoué") \
+        X(UNEXPECTED,                "Etwas Unerwartetes ist geschehen", "Un événement inattendu s’est produit") \
+        X(INVALID_ARGUMENT,          "Ein Argument ist ungültig", "Un argument n’est pas valide") \
+        X(NOT_SUPPORTED,             "Der Vorgang wird hier nicht unterstützt", "L’opération n’est pas prise en charge ici") \
+        X(ACCESS_DENIED,             "Zugriff verweigert", "Accès refusé") \
+        X(INTERACTION_REQUIRED,      "Eine Person muss dies genehmigen", "Une personne doit autoriser cette opération") \
+        X(LIMITS_EXCEEDED,           "Eine Grenze ist erreicht", "Une limite est atteinte") \
+        X(NO_SUCH_VIRTUAL_MACHINE,   "Diese virtuelle Maschine gibt es nicht", "Cette machine virtuelle n’existe pas") \
+        X(NO_SUCH_TASK,              "Diese Aufgabe gibt es nicht", "Cette tâche n’existe pas") \
+        X(NOT_RUNNING,               "Die virtuelle Maschine läuft nicht", "La machine virtuelle n’est pas en marche") \
+        X(ALREADY_RUNNING,           "Die virtuelle Maschine läuft", "La machine virtuelle est en marche") \
+        X(RUNNING_OR_SAVED,          "Die virtuelle Maschine läuft oder ist gespeichert", "La machine virtuelle est en marche ou enregistrée") \
+        X(NO_SAVED_STATE,            "Die virtuelle Maschine hat keinen gespeicherten Zustand", "La machine virtuelle n’a pas d’état enregistré") \
+        X(ALREADY_PAUSED,            "Die virtuelle Maschine ist schon angehalten", "La machine virtuelle est déjà suspendue") \
+        X(NOT_PAUSED,                "Die virtuelle Maschine ist nicht angehalten", "La machine virtuelle n’est pas suspendue") \
+        X(MACHINE_ACTIVE,            "Die Einstellung kann nicht geändert werden, solange die virtuelle Maschine läuft oder gespeichert ist", "Le réglage ne peut pas être modifié tant que la machine virtuelle est en marche ou enregistrée") \
+        X(INVALID_STATE,             "Die virtuelle Maschine ist nicht im richtigen Zustand", "La machine virtuelle n’est pas dans l’état voulu") \
+        X(IN_USE,                    "Eine Aufgabe hält das Objekt", "Une tâche occupe l’objet") \
+        X(NOT_CANCELABLE,            "Die Aufgabe kann nicht abgebrochen werden", "La tâche ne peut pas être annulée") \
+        X(ALREADY_COMPLETE,          "Die Aufgabe ist schon beendet", "La tâche est déjà terminée") \
+        X(CANCELLED,                 "Die Aufgabe wurde abgebrochen", "La tâche a été annulée") \
+        X(TIMED_OUT,                 "Die Zeit ist abgelaufen", "Le délai est écoulé") \
+        X(OUT_OF_MEMORY,             "Es ist nicht genug Speicher frei", "Il n’y a pas assez de mémoire") \
+        X(SERVICE_SHUTTING_DOWN,     "Der Dienst wird beendet", "Le service s’arrête") \
+        X(SERVICE_RESTARTED,         "Der Dienst wurde unterbrochen, während die Aufgabe lief", "Le service a été interrompu pendant la tâche") \
+        X(HYPERVISOR_UNAVAILABLE,    "Der Hypervisor ist nicht erreichbar", "L’hyperviseur est injoignable") \
+        X(INCOMPATIBLE_SAVED_STATE,  "Der gespeicherte Zustand kann nicht wiederhergestellt werden", "L’état enregistré ne peut pas être restauré") \
+        X(FILE_NOT_FOUND,            "Eine Datei fehlt", "Un fichier est absent") \
+        X(FILE_IN_USE,               "Eine Datei wird benutzt", "Un fichier est utilisé") \
+        X(DISK_FULL,                 "Auf dem Datenträger ist kein Platz mehr", "Il n’y a plus de place sur le disque") \
+        X(NAME_EMPTY,                "Der Name ist leer", "Le nom est vide") \
+        X(NAME_TOO_LONG,             "Der Name ist länger als 80 Zeichen", "Le nom dépasse 80 caractères") \
+        X(NAME_INVALID_CHAR,         "Der Name enthält ein unerlaubtes Zeichen", "Le nom contient un caractère interdit") \
+        X(DUPLICATE_NAME,            "Eine andere virtuelle Maschine hat diesen Namen oder diese Kennung", "Une autre machine virtuelle porte ce nom ou cet identifiant") \
+        X(BACKEND,                   "Der Hypervisor meldet einen Fehler", "L’hyperviseur a signalé une erreur")
+/* clang-format on */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The GError domain of the project, made of error-table.h, and the numbers that belong to each
+ * error. */
+
+#include <glib.h>
+#include <stdint.h>
+
+#include "util/error-table.h"
+
+#define VIRTASK_ERROR (virtask_error_quark())
+
+typedef enum VirtaskError {
+        VIRTASK_ERROR_NONE,
+#define X(id, ...) VIRTASK_ERROR_##id,
+        ERROR_TABLE(X)
+#undef X
+                        VIRTASK_ERROR_COUNT
+} VirtaskError;
+
+typedef struct ErrorInfo {
+        const char *name;   /* D-Bus error name */
+        uint32_t hresult;   /* HRESULT bit pattern */
+        const char *symbol; /* name of the HRESULT in the documents, or "" */
+        unsigned cim_a;     /* return code of the snapshot services */
+        unsigned cim_b;     /* return code of the management services */
+        unsigned result;    /* VMTaskResult */
+        const char *meaning;
+} ErrorInfo;
+
+GQuark virtask_error_quark(void);
+
+/* The row of an error. A code that is none of ours gives the row of FAILED. */
+const ErrorInfo *error_info(VirtaskError code);
+
+/* The row of a GError; an error of a foreign domain is FAILED. */
+const ErrorInfo *error_info_of(const GError *error);
+
+/* Finds a row by D-Bus name or by symbol; NONE if there is none. */
+VirtaskError error_find(const char *name_or_symbol);
+
+/* The text of an immediate D-Bus error: symbol (or last part of the name), number, message. busctl
+ * prints only the text of an error, so the number has to be in it. */
+char *error_to_text(const GError *error);
+
+/* The meaning of an error in the language of "locale" ("de", "fr_FR.UTF-8"); English when there is
+ * no translation. */
+const char *error_meaning(VirtaskError code, const char *locale);

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The daemon keeps little on disk, and all of it in directories that nobody else may enter. A file
+ * is written under another name and renamed, so that there is never half of it. Any thread. */
+
+#include "util/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/error.h"
+
+static bool fail(GError **error, const char *verb, const char *name) {
+        int saved = errno;
+
+        g_set_error(error, VIRTASK_ERROR,
+                        saved == ENOSPC || saved == EDQUOT ? VIRTASK_ERROR_DISK_FULL
+                                                           : VIRTASK_ERROR_FAILED,
+                        "Failed to %s '%s' of the service: %s", verb, name, g_strerror(saved));
+        return false;
+}
+
+/* g_autofd came with GLib 2.76. */
+static void close_fd(int *fd) {
+        if (*fd >= 0)
+                (void) close(*fd);
+}
+
+#define auto_fd __attribute__((cleanup(close_fd))) int
+
+int fs_open_directory(const char *path, GError **error) {
+        g_autofree char *parent = g_path_get_dirname(path);
+        int fd;
+
+        if (g_mkdir_with_parents(parent, 0755) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST)) {
+                fail(error, "make the directory", path);
+                return -1;
+        }
+        fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                fail(error, "open the directory", path);
+        return fd;
+}
+
+static bool write_all(int fd, const char *text) {
+        size_t left = strlen(text);
+
+        while (left > 0) {
+                ssize_t n = write(fd, text, left);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return false;
+                text += n;
+                left -= (size_t) n;
+        }
+        return true;
+}
+
+bool fs_replace(int directory, const char *name, const char *text, bool sync, GError **error) {
+        g_autofree char *temporary = g_strconcat(name, ".new", NULL);
+        auto_fd fd = -1;
+
+        fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+                        0600);
+        if (fd < 0)
+                return fail(error, "create", name);
+        if (!write_all(fd, text) || (sync && fdatasync(fd) < 0) ||
+                        renameat(directory, temporary, directory, name) < 0) {
+                fail(error, "write", name);
+                (void) unlinkat(directory, temporary, 0);
+                return false;
+        }
+        if (sync && fsync(directory) < 0)
+                return fail(error, "sync the directory of", name);
+        return true;
+}
+
+bool fs_sync(int directory, const char *name, GError **error) {
+        auto_fd fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0 || fdatasync(fd) < 0 || fsync(directory) < 0)
+                return fail(error, "sync", name);
+        return true;
+}
+
+char *fs_read(int directory, const char *name, size_t limit, GError **error) {
+        auto_fd fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        g_autoptr(GString) text = g_string_new(NULL);
+        char buffer[4096];
+        ssize_t n;
+
+        if (fd < 0) {
+                fail(error, "open", name);
+                return NULL;
+        }
+        while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
+                g_string_append_len(text, buffer, n);
+                if (text->len > limit) {
+                        errno = EFBIG;
+                        n = -1;
+                        break;
+                }
+        }
+        if (n < 0) {
+                fail(error, "read", name);
+                return NULL;
+        }
+        return g_string_free(g_steal_pointer(&text), FALSE);
+}
