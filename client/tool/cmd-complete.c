@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Completion. The script that the shell loads asks "virtask __complete INDEX WORDS..." and this
+ * answers with one candidate on each line, made of the command table, the option table and the live
+ * service. A key press must never hang or print: everything is quiet and ends after two seconds.
+ * The words are as typed, so quotes and backslashes of the word to complete are taken off here; the
+ * script puts them on again. */
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus-client.h"
+#include "task-info.h"
+#include "text.h"
+#include "verbs.h"
+
+#define LIMIT_SECONDS 2
+
+static const char bash_script[] =
+                "# SPDX-License-Identifier: LGPL-2.1-or-later\n"
+                "# bash completion for virtask(1)\n"
+                "\n"
+                "_virtask() {\n"
+                "    local line=$COMP_LINE i piece current prefix index=0 candidate\n"
+                "    local -a words=() candidates=()\n"
+                "\n"
+                "    # bash splits words at \"=\" and \":\"; put the pieces together that have no "
+                "blank between them.\n"
+                "    for ((i = 0; i <= COMP_CWORD; i++)); do\n"
+                "        piece=${COMP_WORDS[i]}\n"
+                "        if ((i > 0)) && [[ -n $piece && $line != [[:blank:]]* ]]; then\n"
+                "            words[-1]+=$piece\n"
+                "        else\n"
+                "            words+=(\"$piece\")\n"
+                "        fi\n"
+                "        line=${line#\"${line%%[![:blank:]]*}\"}\n"
+                "        line=${line#\"$piece\"}\n"
+                "    done\n"
+                "    index=$((${#words[@]} - 1))\n"
+                "    current=${words[index]}\n"
+                "    piece=${COMP_WORDS[COMP_CWORD]}\n"
+                "    [[ $piece == [=:] ]] && piece=\n"
+                "    prefix=${current%\"$piece\"}\n"
+                "\n"
+                "    mapfile -t candidates < <(command virtask __complete \"$index\" "
+                "\"${words[@]}\" 2>/dev/null)\n"
+                "    COMPREPLY=()\n"
+                "    for candidate in \"${candidates[@]}\"; do\n"
+                "        if [[ $candidate == *= ]]; then\n"
+                "            compopt -o nospace\n"
+                "        elif [[ $current != [\\\"\\']* ]]; then\n"
+                "            printf -v candidate %q \"$candidate\"\n"
+                "        fi\n"
+                "        COMPREPLY+=(\"${candidate#\"$prefix\"}\")\n"
+                "    done\n"
+                "    # No candidate: a file name (register), which readline completes itself.\n"
+                "}\n"
+                "complete -o bashdefault -o default -F _virtask virtask\n";
+
+ExitCode cmd_completion(Session *s, const char *verb, char **arguments) {
+        if (strcmp(arguments[0], "bash") != 0) {
+                (void) fprintf(stderr, "virtask: there is completion for bash only\n");
+                return EXIT_CODE_USAGE;
+        }
+        (void) fputs(bash_script, stdout);
+        return EXIT_CODE_OK;
+}
+
+static void on_alarm(int number) {
+        _exit(EXIT_CODE_OK);
+}
+
+/* The word without the quotes and backslashes of the shell, as far as it has been typed. */
+static char *unquote(const char *word) {
+        _cleanup_buffer_ Buffer b = {0};
+        char quote = '\0';
+
+        for (; *word; word++) {
+                if (*word == quote)
+                        quote = '\0';
+                else if (quote == '\0' && (*word == '"' || *word == '\''))
+                        quote = *word;
+                else {
+                        if (*word == '\\' && quote != '\'' && word[1])
+                                word++;
+                        buffer_add_bytes(&b, word, 1);
+                }
+        }
+        return buffer_steal(&b);
+}
+
+/* A name that could steer the terminal is left out: the shell would show it as it is. */
+static void offer(const char *prefix, const char *candidate) {
+        _cleanup_free_ char *safe = text_escape(candidate);
+
+        if (strncmp(candidate, prefix, strlen(prefix)) == 0 && strcmp(candidate, safe) == 0)
+                (void) printf("%s\n", candidate);
+}
+
+static void offer_words(const char *prefix, const char *option, const char *const words[]) {
+        for (; words && *words; words++) {
+                _cleanup_free_ char *candidate = xasprintf("%s%s", option, *words);
+
+                offer(prefix, candidate);
+        }
+}
+
+static void offer_verbs(const char *prefix) {
+        for (const Verb *verb = verbs; verb->name; verb++)
+                offer(prefix, verb->name);
+}
+
+/* Options that all commands take and those of @verb; one with an argument is offered with its "=".
+ */
+static void offer_options(const char *prefix, const Verb *verb) {
+        unsigned allowed = verb ? verb->options : 0, command_option = 0;
+        bool argument = false;
+        const char *name;
+
+        for (unsigned i = 0; (name = options_long_name(i, &argument, &command_option)); i++) {
+                _cleanup_free_ char *candidate = xasprintf("--%s%s", name, argument ? "=" : "");
+
+                if ((command_option & ~allowed) == 0)
+                        offer(prefix, candidate);
+        }
+}
+
+/* @option stands before each name ("--vm="). */
+static void offer_machines(Session *s, const char *prefix, const char *option) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = bus_client_new_call(
+                        s, MANAGER_PATH, MANAGER_INTERFACE, "ListVirtualMachines");
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *name = NULL;
+
+        if (bus_client_try(s, m, LIMIT_SECONDS * USEC_PER_SEC, &error, &reply) < 0 ||
+                        sd_bus_message_enter_container(reply, SD_BUS_TYPE_ARRAY, "(ssuso)") < 0)
+                return;
+        while (sd_bus_message_read(reply, "(ssuso)", &name, NULL, NULL, NULL, NULL) > 0) {
+                _cleanup_free_ char *candidate = xasprintf("%s%s", option, name);
+
+                offer(prefix, candidate);
+        }
+}
+
+static void offer_tasks(Session *s, const char *prefix, bool unfinished) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
+                        bus_client_new_call(s, MANAGER_PATH, MANAGER_INTERFACE, "ListTasks");
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *path = NULL;
+        int r = unfinished ? sd_bus_message_append(m, "a{sv}", 1, "Unfinished", "b", 1)
+                           : sd_bus_message_append(m, "a{sv}", 0);
+
+        if (r < 0 || bus_client_try(s, m, LIMIT_SECONDS * USEC_PER_SEC, &error, &reply) < 0 ||
+                        sd_bus_message_enter_container(reply, SD_BUS_TYPE_ARRAY, "(usosuubo)") < 0)
+                return;
+        while (sd_bus_message_read(reply, "(usosuubo)", NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                               &path) > 0)
+                offer(prefix, task_info_number(path));
+}
+
+/* The machine names of the bus that the line names. Another host is not asked: ssh may want a
+ * password. */
+static bool connect_quietly(Session *s) {
+        return s->options.bus != BUS_KIND_HOST && bus_client_connect(s) == EXIT_CODE_OK;
+}
+
+static void offer_arguments(Session *s, const Verb *verb, const char *prefix) {
+        static const char *const shells[] = {"bash", NULL};
+
+        switch (verb->argument) {
+        case VERB_ARGUMENT_MACHINE:
+                if (connect_quietly(s))
+                        offer_machines(s, prefix, "");
+                break;
+        case VERB_ARGUMENT_TASK:
+                if (connect_quietly(s))
+                        offer_tasks(s, prefix, strcmp(verb->name, "task") != 0);
+                break;
+        case VERB_ARGUMENT_SHELL:
+                offer_words(prefix, "", shells);
+                break;
+        case VERB_ARGUMENT_FILE:
+        case VERB_ARGUMENT_NONE:
+                break;
+        }
+}
+
+/* The values of the option @name; @option stands before each. */
+static void offer_values(Session *s, const char *prefix, const char *option, const char *name) {
+        offer_words(prefix, option, options_words(name));
+        if (strcmp(name, "vm") == 0 && connect_quietly(s))
+                offer_machines(s, prefix, option);
+}
+
+/* The name of an option whose value is the word behind it; NULL if @word is not one. */
+static const char *awaits_value(const char *word) {
+        bool argument = false;
+        unsigned command_option = 0;
+        const char *name;
+
+        if (strcmp(word, "-p") == 0 || strcmp(word, "-H") == 0)
+                return "";
+        if (strncmp(word, "--", 2) != 0)
+                return NULL;
+        for (unsigned i = 0; (name = options_long_name(i, &argument, &command_option)); i++)
+                if (argument && strcmp(name, word + 2) == 0)
+                        return name;
+        return NULL;
+}
+
+/* @words are those before the one to complete, which is @word. */
+static void complete(Session *s, int count, char **words, const char *word) {
+        const char *name = count > 1 ? awaits_value(words[count - 1]) : NULL;
+        const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
+        const Verb *verb;
+        int first = 0;
+
+        if (options_parse(&s->options, name ? count - 1 : count, words, &first) != EXIT_CODE_OK)
+                return;
+        verb = first < count ? verb_find(words[first]) : NULL;
+        if (name)
+                offer_values(s, word, "", name);
+        else if (equals) {
+                _cleanup_free_ char *option = xstrndup(word, (size_t) (equals - word) + 1);
+                _cleanup_free_ char *long_name = xstrndup(word + 2, (size_t) (equals - word) - 2);
+
+                offer_values(s, word, option, long_name);
+        } else if (*word == '-')
+                offer_options(word, verb);
+        else if (first >= count)
+                offer_verbs(word);
+        else if (verb && (verb->max_arguments < 0 || count - first - 1 < verb->max_arguments))
+                offer_arguments(s, verb, word);
+}
+
+ExitCode cmd_complete(Session *s, int argc, char **argv) {
+        char **words = xcalloc((size_t) argc + 1, sizeof(*words));
+        _cleanup_free_ char *word = NULL;
+        long index = argc > 0 ? strtol(argv[0], NULL, 10) : -1;
+
+        (void) signal(SIGALRM, on_alarm);
+        (void) alarm(LIMIT_SECONDS);
+        if (index >= 1 && index < argc && freopen("/dev/null", "w", stderr)) {
+                for (long i = 0; i < index; i++)
+                        words[i] = unquote(argv[i + 1]);
+                word = unquote(index + 1 < argc ? argv[index + 1] : "");
+                complete(s, (int) index, words, word);
+        }
+        for (long i = 0; i < index && i < argc; i++)
+                free(words[i]);
+        free(words);
+        sd_bus_flush_close_unref(s->bus);
+        return EXIT_CODE_OK;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Everything that the service publishes, read with one call. */
+
+#include "bus-client.h"
+#include "machine-info.h"
+#include "task-info.h"
+
+typedef struct Inventory {
+        MachineInfo *machines; /* by name */
+        size_t n_machines;
+        TaskInfo *tasks; /* by number */
+        size_t n_tasks;
+        char *version;
+        char *uri;
+        bool connected;
+        uint64_t retention_usec;
+} Inventory;
+
+ExitCode inventory_load(Inventory *inventory, Session *s);
+void inventory_clear(Inventory *inventory);
+
+MachineInfo *inventory_find_machine(const Inventory *inventory, const char *path);
+TaskInfo *inventory_find_task(const Inventory *inventory, const char *path);
+
+/* The unfinished task of @vm that began first, or NULL; and how many there are. */
+const TaskInfo *inventory_find_active(
+                const Inventory *inventory, const MachineInfo *vm, size_t *ret_count);
+
+/* For PropertiesChanged of the manager: reads the a{sv} that is next in @m. */
+int inventory_read_manager(Inventory *inventory, sd_bus_message *m);
+
+/* For InterfacesAdded and -Removed: reads the a{sa{sv}} that is next in @m into the object at
+ * @path. */
+int inventory_read_object(Inventory *inventory, const char *path, sd_bus_message *m);
+void inventory_forget(Inventory *inventory, const char *path);

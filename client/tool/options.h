@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The command line after parsing. Strings point into argv. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "exit-code.h"
+
+typedef enum BusKind { BUS_KIND_SYSTEM, BUS_KIND_USER, BUS_KIND_ADDRESS, BUS_KIND_HOST } BusKind;
+typedef enum ProgressMode {
+        PROGRESS_MODE_AUTO,
+        PROGRESS_MODE_BAR,
+        PROGRESS_MODE_PLAIN,
+        PROGRESS_MODE_NONE
+} ProgressMode;
+typedef enum JsonMode { JSON_MODE_OFF, JSON_MODE_SHORT, JSON_MODE_PRETTY } JsonMode;
+typedef enum ColorMode { COLOR_MODE_AUTO, COLOR_MODE_ALWAYS, COLOR_MODE_NEVER } ColorMode;
+
+/* Options that only some commands take. */
+typedef enum CommandOption {
+        OPTION_PROPERTY = 1 << 0,
+        OPTION_VALUE = 1 << 1,
+        OPTION_PAUSED = 1 << 2,
+        OPTION_FORCE_BOOT = 1 << 3,
+        OPTION_BYPASS_CACHE = 1 << 4,
+        OPTION_FORCE = 1 << 5,
+        OPTION_QUEUE = 1 << 6,
+        OPTION_ALL = 1 << 7,
+        OPTION_ANY = 1 << 8,
+        OPTION_VM = 1 << 9,
+} CommandOption;
+
+typedef struct Options {
+        BusKind bus;
+        const char *address; /* of BUS_KIND_ADDRESS or BUS_KIND_HOST */
+        bool wait;
+        bool detach_on_interrupt;
+        bool legend;
+        bool pager;
+        bool full;
+        bool ask_password;
+        bool quiet;
+        bool help;
+        bool version;
+        bool has_timeout;
+        uint64_t timeout_usec;
+        ProgressMode progress;
+        JsonMode json;
+        ColorMode color_mode;
+        bool color; /* color_mode applied to the standard output that we began with */
+
+        unsigned command_options; /* of CommandOption, those that were given */
+        const char *property;
+        const char *vm;
+} Options;
+
+/* Sorts @argv as getopt does and sets the index of the first argument that is no option. Prints
+ * what is wrong. */
+ExitCode options_parse(Options *options, int argc, char *argv[], int *ret_first);
+
+static inline bool options_has(const Options *options, CommandOption option) {
+        return (options->command_options & (unsigned) option) != 0;
+}
+
+/* The long name of a command option, and how @index reaches all long names for completion (NULL at
+ * the end). */
+const char *options_command_name(unsigned option);
+const char *options_long_name(unsigned index, bool *ret_argument, unsigned *ret_command_option);
+
+/* The words an option can take ("auto", "bar", ...), NULL-terminated; NULL if it is free text. */
+const char *const *options_words(const char *long_name);

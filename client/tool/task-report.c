@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The last word on a task. Success goes to standard output, everything else to standard error; with
+ * --json each task is one object on standard output whatever its end. Called by wait-task.c and
+ * cmd-watch.c on the event loop; the two short questions to the service that are asked here have a
+ * small timeout. */
+
+#include "task-report.h"
+#include "message.h"
+#include "text.h"
+
+#define RESULTS_USEC (5 * USEC_PER_SEC)
+
+static const char *or_empty(const char *text) {
+        return text ? text : "";
+}
+
+static sd_bus_message *read_results(Session *s, const TaskInfo *t) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
+                        bus_client_new_call(s, t->path, TASK_INTERFACE, "GetResults");
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *reply = NULL;
+
+        /* Only the owner and root may read them; for others the object stays empty. */
+        (void) sd_bus_message_set_allow_interactive_authorization(m, false);
+        if (bus_client_try(s, m, RESULTS_USEC, &error, &reply) < 0)
+                return NULL;
+        return reply;
+}
+
+void task_report_json(Session *s, const TaskInfo *info) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = NULL;
+        _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
+
+        if (info->is_complete)
+                results = read_results(s, info);
+        task_info_to_json(info, &json, results);
+        json_flush(&json);
+}
+
+static void print_success(const TaskInfo *t, const TaskReportMode *mode) {
+        _cleanup_buffer_ Buffer b = {0};
+
+        if (t->bytes_done > 0) {
+                text_add_size(&b, t->bytes_done);
+                buffer_add(&b, ", ");
+        }
+        text_add_duration(&b, task_info_duration(t));
+        message_result("%s %s (%s)", mode->past ? mode->past : task_info_past(t),
+                        t->machine ? t->machine : or_empty(t->description), buffer_text(&b));
+}
+
+static void print_cancelled(Session *s, const TaskInfo *t) {
+        _cleanup_free_ char *state = NULL;
+
+        if (t->subject && t->machine)
+                state = bus_client_read_string(s, t->subject, MACHINE_INTERFACE, "StateName");
+        if (state)
+                message_error("task %u cancelled; %s is %s", t->id, t->machine, state);
+        else
+                message_error("task %u cancelled", t->id);
+}
+
+static void print_failed(const TaskInfo *t) {
+        const char *why = t->error_description;
+
+        if ((!why || !*why) && t->error_name)
+                why = error_meaning(t->error_name);
+        message_error("task %u (%s) failed: %s", t->id, or_empty(t->description),
+                        why ? why : or_empty(t->result_name));
+}
+
+/* The end of a task that "virtask cancel" has asked to stop. */
+static ExitCode report_wanted(const Session *s, const TaskInfo *t) {
+        if (task_info_is_cancelled(t)) {
+                if (!s->options.quiet)
+                        message_result("Cancelled task %u (%s)", t->id, or_empty(t->description));
+                return EXIT_CODE_OK;
+        }
+        message_error("task %u (%s) ended with \"%s\" before it could be cancelled", t->id,
+                        or_empty(t->description), or_empty(t->result_name));
+        return EXIT_CODE_STATE;
+}
+
+static ExitCode report_lost(const FeedTask *t) {
+        const char *number = task_info_number(t->info.path);
+        ExitCode code = exit_code_of_error(t->lost.name);
+
+        if (code != EXIT_CODE_NOT_FOUND) {
+                _cleanup_free_ char *what = xasprintf("follow task %s", number);
+
+                return bus_client_report(what, &t->lost);
+        }
+        if (t->ready)
+                message_error("the service was restarted and does not know task %s any more; how "
+                              "it ended "
+                              "can not be told",
+                                number);
+        else
+                message_error("no task %s", number);
+        return code;
+}
+
+ExitCode task_report_end(Session *s, const FeedTask *t, const TaskReportMode *mode) {
+        ExitCode code = task_info_exit_code(&t->info);
+
+        if (t->lost.name)
+                return report_lost(t);
+        if (s->options.json != JSON_MODE_OFF) {
+                task_report_json(s, &t->info);
+                if (!mode->wants_cancelled)
+                        return code;
+                return code == EXIT_CODE_CANCELLED ? EXIT_CODE_OK : EXIT_CODE_STATE;
+        }
+        if (mode->wants_cancelled)
+                return report_wanted(s, &t->info);
+        if (code == EXIT_CODE_CANCELLED)
+                print_cancelled(s, &t->info);
+        else if (code != EXIT_CODE_OK)
+                print_failed(&t->info);
+        else if (!s->options.quiet)
+                print_success(&t->info, mode);
+        return code;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Size of the terminal behind a descriptor. */
+
+#include <stddef.h>
+
+/* @fallback if it is no terminal or does not know. */
+size_t terminal_columns(int fd, size_t fallback);
+size_t terminal_rows(int fd, size_t fallback);

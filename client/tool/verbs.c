@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The command table. It drives the dispatch in main.c, the check of options and arguments, the help
+ * text and completion: a new command is one row here and one function. */
+
+#include <string.h>
+
+#include "verbs.h"
+
+#define MACHINE VERB_ARGUMENT_MACHINE
+#define TASK    VERB_ARGUMENT_TASK
+#define NONE    VERB_ARGUMENT_NONE
+
+/* clang-format off */
+const Verb verbs[] = {
+        {"Machines", "list",       "",                                "Show all machines (the default)",               NONE,                0, 0,  0,                                                true,  cmd_list},
+        {NULL,       "show",       "VM [-p NAME] [--value]",          "Show one machine, or some of its properties",   MACHINE,             1, 1,  OPTION_PROPERTY | OPTION_VALUE,                   true,  cmd_show},
+        {NULL,       "start",      "VM... [--paused] [--force-boot]", "Start, from the saved state if there is one",   MACHINE,             1, -1, OPTION_PAUSED | OPTION_FORCE_BOOT | OPTION_QUEUE, true,  cmd_control_task},
+        {NULL,       "save",       "VM... [--bypass-cache]",          "Save memory to disk and turn off",              MACHINE,             1, -1, OPTION_BYPASS_CACHE | OPTION_QUEUE,               true,  cmd_control_task},
+        {NULL,       "restore",    "VM... [--paused]",                "Start from the saved state, which must exist",  MACHINE,             1, -1, OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_control_task},
+        {NULL,       "poweroff",   "VM... [--force]",                 "Cut the power",                                 MACHINE,             1, -1, OPTION_FORCE | OPTION_QUEUE,                      true,  cmd_control_task},
+        {NULL,       "reset",      "VM...",                           "Press the reset button",                        MACHINE,             1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
+        {NULL,       "suspend",    "VM...",                           "Stop the processors; nothing is stored",        MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,       "resume",     "VM...",                           "Let a suspended machine go on",                 MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,       "discard",    "VM...",                           "Drop the saved state",                          MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,       "register",   "FILE|-",                          "Make a machine of a libvirt definition",        VERB_ARGUMENT_FILE,  1, 1,  0,                                                true,  cmd_register},
+        {NULL,       "unregister", "VM...",                           "Forget the definition; files stay",             MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,       "delete",     "VM...",                           "Remove definition and saved state; disks stay", MACHINE,             1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
+        {"Tasks",    "tasks",      "[VM] [--all]",                    "Show unfinished tasks, or all",                 MACHINE,             0, 1,  OPTION_ALL,                                       true,  cmd_tasks},
+        {NULL,       "task",       "ID",                              "Show one task with its log",                    TASK,                1, 1,  0,                                                true,  cmd_task},
+        {NULL,       "wait",       "ID... [--any]",                   "Wait for the end of tasks",                     TASK,                1, -1, OPTION_ANY,                                       true,  cmd_wait},
+        {NULL,       "cancel",     "ID...|--vm=VM",                   "Cancel tasks",                                  TASK,                0, -1, OPTION_VM,                                        true,  cmd_cancel},
+        {NULL,       "watch",      "[ID]",                            "Follow the progress of all tasks, or of one",   TASK,                0, 1,  0,                                                true,  cmd_watch},
+        {NULL,       "monitor",    "",                                "Print every event of the service",              NONE,                0, 0,  0,                                                true,  cmd_monitor},
+        {"Service",  "status",     "",                                "Show the service and its hypervisor",           NONE,                0, 0,  0,                                                true,  cmd_status},
+        {NULL,       "completion", "bash",                            "Print the completion script of a shell",        VERB_ARGUMENT_SHELL, 1, 1,  0,                                                false, cmd_completion},
+        {NULL,       "help",       "[COMMAND]",                       "Show this help, or that of a command",          NONE,                0, 1,  0,                                                false, cmd_help},
+        {NULL,       "version",    "",                                "Show the version of this tool",                 NONE,                0, 0,  0,                                                false, cmd_version},
+        {0},
+};
+/* clang-format on */
+
+const Verb *verb_find(const char *name) {
+        for (const Verb *verb = verbs; verb->name; verb++)
+                if (strcmp(verb->name, name) == 0)
+                        return verb;
+        return NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The commands, one row each. */
+
+#include "session.h"
+
+/* What the words after the command are, for completion. */
+typedef enum VerbArgument {
+        VERB_ARGUMENT_NONE,
+        VERB_ARGUMENT_MACHINE,
+        VERB_ARGUMENT_TASK,
+        VERB_ARGUMENT_FILE,
+        VERB_ARGUMENT_SHELL,
+} VerbArgument;
+
+typedef struct Verb {
+        const char *section; /* begins a section of the help text */
+        const char *name;
+        const char *synopsis;
+        const char *help;
+        VerbArgument argument;
+        int min_arguments;
+        int max_arguments; /* -1 any number */
+        unsigned options;  /* of CommandOption */
+        bool needs_bus;
+        ExitCode (*run)(Session *s, const char *verb, char **arguments);
+} Verb;
+
+extern const Verb verbs[]; /* ends with a row without a name */
+
+const Verb *verb_find(const char *name);
+
+ExitCode cmd_list(Session *s, const char *verb, char **arguments);
+ExitCode cmd_show(Session *s, const char *verb, char **arguments);
+ExitCode cmd_status(Session *s, const char *verb, char **arguments);
+ExitCode cmd_control_task(Session *s, const char *verb, char **arguments);
+ExitCode cmd_control_now(Session *s, const char *verb, char **arguments);
+ExitCode cmd_register(Session *s, const char *verb, char **arguments);
+ExitCode cmd_tasks(Session *s, const char *verb, char **arguments);
+ExitCode cmd_task(Session *s, const char *verb, char **arguments);
+ExitCode cmd_wait(Session *s, const char *verb, char **arguments);
+ExitCode cmd_cancel(Session *s, const char *verb, char **arguments);
+ExitCode cmd_watch(Session *s, const char *verb, char **arguments);
+ExitCode cmd_monitor(Session *s, const char *verb, char **arguments);
+ExitCode cmd_help(Session *s, const char *verb, char **arguments);
+ExitCode cmd_version(Session *s, const char *verb, char **arguments);
+ExitCode cmd_completion(Session *s, const char *verb, char **arguments);
+
+/* The hidden command behind completion: the number of the word to complete, and all words of the
+ * line. */
+ExitCode cmd_complete(Session *s, int argc, char **argv);
