@@ -7,8 +7,7 @@
 
 #include "backend/backend-error.h"
 
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "util/error.h"
@@ -27,7 +26,6 @@ static const CodeRow codes[] = {
                 {VIR_ERR_NO_MEMORY, VIRTASK_ERROR_OUT_OF_MEMORY},
                 {VIR_ERR_OPERATION_INVALID, VIRTASK_ERROR_INVALID_STATE},
                 {VIR_ERR_OPERATION_TIMEOUT, VIRTASK_ERROR_TIMED_OUT},
-                {VIR_ERR_OPERATION_ABORTED, VIRTASK_ERROR_CANCELLED},
                 {VIR_ERR_DOM_EXIST, VIRTASK_ERROR_DUPLICATE_NAME},
                 {VIR_ERR_INVALID_ARG, VIRTASK_ERROR_INVALID_ARGUMENT},
                 {VIR_ERR_XML_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT},
@@ -50,23 +48,21 @@ static VirtaskError classify(const virError *error) {
         return VIRTASK_ERROR_BACKEND;
 }
 
-void backend_error_set(GError **error, const char *format, ...) {
-        const virError *last = virGetLastError();
+void backend_error_take(GError **error, virErrorPtr cause, const char *format, ...) {
         g_autofree char *what = NULL, *why = NULL;
-        VirtaskError row = VIRTASK_ERROR_BACKEND;
+        bool known = cause && cause->code != VIR_ERR_OK;
+        VirtaskError row = known ? classify(cause) : VIRTASK_ERROR_BACKEND;
         va_list args;
 
         va_start(args, format);
         what = g_strdup_vprintf(format, args);
         va_end(args);
+        why = g_utf8_make_valid(known && cause->message ? cause->message : "unknown error", -1);
 
-        if (last && last->code != VIR_ERR_OK) {
-                row = classify(last);
-                why = g_utf8_make_valid(last->message ?: "unknown error", -1);
-        }
         if (row == VIRTASK_ERROR_BACKEND)
-                g_set_error(error, VIRTASK_ERROR, (int) row, "%s: %s (libvirt error %d)", what,
-                                why ?: "unknown error", last ? last->code : 0);
+                g_set_error(error, VIRTASK_ERROR, (int) row, "%s: %s (libvirt error %d)", what, why,
+                                known ? cause->code : VIR_ERR_OK);
         else
                 g_set_error(error, VIRTASK_ERROR, (int) row, "%s: %s", what, why);
+        virFreeError(cause);
 }

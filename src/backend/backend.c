@@ -20,12 +20,12 @@
 
 #include "backend/backend-error.h"
 #include "backend/backend-event.h"
+#include "backend/layout.h"
 #include "util/error.h"
 
 #define SLOTS             5
 #define KEEPALIVE_SECONDS 5
 #define KEEPALIVE_COUNT   3
-#define WAIT_SLICE_USEC   (G_USEC_PER_SEC / 4) /* how soon a wait notices that it is cancelled */
 
 typedef struct Slot {
         virConnectPtr connection;
@@ -72,18 +72,13 @@ static bool is_in_process(const char *uri) {
 
 /* Embedded QEMU would look for virtlogd, which a host without libvirtd does not run. */
 static void prepare_embedded(const char *uri) {
-        g_autoptr(GUri) parsed = g_uri_parse(uri, G_URI_FLAGS_NONE, NULL);
-        g_autoptr(GHashTable) query = NULL;
+        g_auto(Layout) layout = {NULL, NULL, NULL};
         g_autofree char *directory = NULL, *file = NULL;
-        const char *root;
 
-        if (!parsed || !g_uri_get_query(parsed))
+        layout_of_uri(uri, &layout);
+        if (!layout.root)
                 return;
-        query = g_uri_parse_params(g_uri_get_query(parsed), -1, "&", G_URI_PARAMS_NONE, NULL);
-        root = query ? g_hash_table_lookup(query, "root") : NULL;
-        if (!root)
-                return;
-        directory = g_build_filename(root, "etc", NULL);
+        directory = g_build_filename(layout.root, "etc", NULL);
         file = g_build_filename(directory, "qemu.conf", NULL);
         if (g_mkdir_with_parents(directory, 0755) == 0 && !g_file_test(file, G_FILE_TEST_EXISTS))
                 (void) g_file_set_contents(file, "stdio_handler = \"file\"\n", -1, NULL);
@@ -104,8 +99,7 @@ Backend *backend_new(const char *uri, Mailbox *mailbox, const BackendHooks *hook
         pthread_condattr_destroy(&clock);
 
         virSetErrorFunc(NULL, ignore_error);
-        if (g_str_has_prefix(uri, "qemu:///embed"))
-                prepare_embedded(uri);
+        prepare_embedded(uri);
         backend_event_loop_start();
         return backend;
 }
@@ -116,17 +110,23 @@ static void on_loss_letter(void *data) {
         bool current;
 
         pthread_mutex_lock(&backend->lock);
-        current = backend->connected && backend->generation == letter->generation;
+        current = backend->generation == letter->generation;
         pthread_mutex_unlock(&backend->lock);
         if (current)
                 backend->hooks.lost(backend->sink.userdata);
 }
 
-/* On any thread, even one in the middle of a call (a keepalive that was not answered). */
+/* On any thread, even one in the middle of a call (a keepalive that was not answered). From here on
+ * nobody borrows the connection any more; it is closed when the loop has heard of it. */
 static void on_close(virConnectPtr connection, int reason, void *userdata) {
         const LossLetter *loss = userdata;
+        Backend *backend = loss->backend;
 
-        mailbox_post(loss->backend->sink.mailbox, on_loss_letter, g_memdup2(loss, sizeof(*loss)));
+        pthread_mutex_lock(&backend->lock);
+        if (backend->generation == loss->generation)
+                backend->connected = false;
+        pthread_mutex_unlock(&backend->lock);
+        mailbox_post(backend->sink.mailbox, on_loss_letter, g_memdup2(loss, sizeof(*loss)));
 }
 
 static void close_one(virConnectPtr connection) {
@@ -233,10 +233,10 @@ GPtrArray *backend_connect(Backend *backend, GError **error) {
 void backend_disconnect(Backend *backend) {
         virConnectPtr connections[SLOTS];
         BackendEvents events;
-        bool connected;
+        bool open;
 
         pthread_mutex_lock(&backend->lock);
-        connected = backend->connected;
+        open = backend->slots[0].connection;
         events = backend->events;
         for (unsigned i = 0; i < SLOTS; i++) {
                 connections[i] = backend->slots[i].connection;
@@ -245,7 +245,7 @@ void backend_disconnect(Backend *backend) {
         backend->connected = false;
         pthread_mutex_unlock(&backend->lock);
 
-        if (!connected)
+        if (!open)
                 return;
         backend_events_deregister(&events);
         for (unsigned i = 0; i < SLOTS; i++)
@@ -265,17 +265,15 @@ bool backend_is_connected(Backend *backend) {
         return connected;
 }
 
-bool backend_wait_connected(Backend *backend, gint64 usec, const _Atomic int *stop) {
+bool backend_wait_connected(Backend *backend, gint64 usec) {
         gint64 end = g_get_monotonic_time() + usec;
+        const struct timespec at = {end / G_USEC_PER_SEC, (end % G_USEC_PER_SEC) * 1000};
         bool connected;
+        int r = 0;
 
         pthread_mutex_lock(&backend->lock);
-        while (!backend->connected && !atomic_load(stop) && g_get_monotonic_time() < end) {
-                gint64 until = g_get_monotonic_time() + WAIT_SLICE_USEC;
-                struct timespec at = {until / G_USEC_PER_SEC, (until % G_USEC_PER_SEC) * 1000};
-
-                (void) pthread_cond_timedwait(&backend->connected_changed, &backend->lock, &at);
-        }
+        while (!backend->connected && r == 0)
+                r = pthread_cond_timedwait(&backend->connected_changed, &backend->lock, &at);
         connected = backend->connected;
         pthread_mutex_unlock(&backend->lock);
         return connected;
@@ -291,7 +289,7 @@ static virConnectPtr take(Backend *backend, BackendPurpose purpose, unsigned *re
         for (unsigned i = range.first; i < range.first + range.count; i++)
                 if (backend->slots[i].loans < backend->slots[best].loans)
                         best = i;
-        connection = backend->slots[best].connection;
+        connection = backend->connected ? backend->slots[best].connection : NULL;
         if (connection) {
                 backend->slots[best].loans++;
                 (void) virConnectRef(connection);

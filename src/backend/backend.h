@@ -6,7 +6,6 @@
 
 #include <glib.h>
 #include <libvirt/libvirt.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "backend/facts.h"
@@ -62,8 +61,8 @@ bool backend_is_in_process(const Backend *backend);
 /* Whether connections are open. Any thread. */
 bool backend_is_connected(Backend *backend);
 
-/* Waits until connections are open, at most "usec" microseconds or until *stop is not 0. Worker. */
-bool backend_wait_connected(Backend *backend, gint64 usec, const _Atomic int *stop);
+/* Waits until connections are open, at most "usec" microseconds. Worker. */
+bool backend_wait_connected(Backend *backend, gint64 usec);
 
 /* Lends the connection for a purpose; give it back with virConnectClose(). Worker. */
 virConnectPtr backend_lend(Backend *backend, BackendPurpose purpose, GError **error);

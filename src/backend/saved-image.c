@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/layout.h"
+
 #define MAGIC_WHOLE   "LibvirtQemudSave"
 #define MAGIC_PARTIAL "LibvirtQemudPart"
 #define MAGIC_LENGTH  16
@@ -29,52 +31,16 @@ typedef struct ImageHeader {
         uint32_t was_running;
 } ImageHeader;
 
-typedef struct Layout {
-        char *save, *run; /* directories; NULL if not on this host */
-} Layout;
+static void layout_of(virDomainPtr domain, Layout *ret) {
+        char *uri = virConnectGetURI(virDomainGetConnect(domain));
 
-static void layout_clear(Layout *layout) {
-        g_free(layout->save);
-        g_free(layout->run);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)
-
-static void layout_of_embedded(GUri *uri, Layout *layout) {
-        g_autoptr(GHashTable) query = NULL;
-        const char *root = NULL;
-
-        if (g_uri_get_query(uri))
-                query = g_uri_parse_params(g_uri_get_query(uri), -1, "&", G_URI_PARAMS_NONE, NULL);
-        if (query)
-                root = g_hash_table_lookup(query, "root");
-        if (!root)
-                return;
-        layout->save = g_build_filename(root, "lib/qemu/save", NULL);
-        layout->run = g_build_filename(root, "run/qemu", NULL);
-}
-
-static void layout_of(virDomainPtr domain, Layout *layout) {
-        char *text = virConnectGetURI(virDomainGetConnect(domain));
-        g_autoptr(GUri) uri = text ? g_uri_parse(text, G_URI_FLAGS_NONE, NULL) : NULL;
-
-        free(text);
-        if (!uri || !g_str_equal(g_uri_get_scheme(uri), "qemu") ||
-                        (g_uri_get_host(uri) && *g_uri_get_host(uri)))
-                return;
-
-        if (g_str_equal(g_uri_get_path(uri), "/system")) {
-                layout->save = g_strdup("/var/lib/libvirt/qemu/save");
-                layout->run = g_strdup("/run/libvirt/qemu");
-        } else if (g_str_equal(g_uri_get_path(uri), "/session")) {
-                layout->save = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
-                layout->run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
-        } else if (g_str_equal(g_uri_get_path(uri), "/embed"))
-                layout_of_embedded(uri, layout);
+        if (uri)
+                layout_of_uri(uri, ret);
+        free(uri);
 }
 
 char *saved_image_path(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL};
+        g_auto(Layout) layout = {NULL, NULL, NULL};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".save", NULL);
         g_autofree char *path = NULL;
 
@@ -107,7 +73,7 @@ SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
 }
 
 static char *process_directory(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL};
+        g_auto(Layout) layout = {NULL, NULL, NULL};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".pid", NULL);
         g_autofree char *path = NULL, *text = NULL;
         guint64 pid;

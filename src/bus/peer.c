@@ -3,22 +3,28 @@
 /* A unique name is never given twice on a bus, so what is learned of it holds until it leaves. The
  * match for its leaving is installed before the bus is asked for its user: if the name is gone by
  * then, the question fails, and if it goes later, the signal comes. One match per caller and not
- * one for all names, because the latter would wake us for every connection of the whole system. */
+ * one for all names, because the latter would wake us for every connection of the whole system.
+ *
+ * The match is asked for without wanting an answer: the caller waits for us, and a bus that refuses
+ * one match too many only means that a peer is remembered longer than it lives. */
 
 #include "bus/peer.h"
 
 #include "util/error.h"
 
+#define DBUS_NAME "org.freedesktop.DBus"
+#define DBUS_PATH "/org/freedesktop/DBus"
+
 typedef struct Peer {
         PeerList *list;
         char *name;
         uid_t uid;
-        sd_bus_slot *match;
         GPtrArray *watches; /* PeerWatch, not owned */
 } Peer;
 
 struct PeerList {
         sd_bus *bus;
+        sd_bus_slot *filter;
         GHashTable *peers; /* unique name -> Peer, owned */
 };
 
@@ -28,44 +34,39 @@ struct PeerWatch {
         void *userdata;
 };
 
+/* Best effort, see above. */
+static void request_match(const Peer *peer, const char *member) {
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+        g_autofree char *rule = g_strdup_printf("type='signal',sender='" DBUS_NAME
+                                                "',path='" DBUS_PATH "',interface='" DBUS_NAME
+                                                "',member='NameOwnerChanged',arg0='%s'",
+                        peer->name);
+        int r = sd_bus_message_new_method_call(
+                        peer->list->bus, &call, DBUS_NAME, DBUS_PATH, DBUS_NAME, member);
+
+        if (r >= 0)
+                r = sd_bus_message_append_basic(call, 's', rule);
+        if (r >= 0)
+                r = sd_bus_message_set_expect_reply(call, false);
+        if (r >= 0)
+                (void) sd_bus_send(NULL, call, NULL);
+}
+
 static void peer_free(void *data) {
         Peer *peer = data;
 
         for (unsigned i = 0; i < peer->watches->len; i++)
                 ((PeerWatch *) peer->watches->pdata[i])->peer = NULL;
         g_ptr_array_unref(peer->watches);
-        sd_bus_slot_unref(peer->match);
+        request_match(peer, "RemoveMatch");
         g_free(peer->name);
         g_free(peer);
-}
-
-PeerList *peer_list_new(sd_bus *bus) {
-        PeerList *list = g_new0(PeerList, 1);
-
-        list->bus = sd_bus_ref(bus);
-        list->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, peer_free);
-        return list;
-}
-
-PeerList *peer_list_free(PeerList *list) {
-        if (!list)
-                return NULL;
-        g_hash_table_destroy(list->peers);
-        sd_bus_unref(list->bus);
-        g_free(list);
-        return NULL;
 }
 
 /* The peer leaves the table first, so that nothing that a watch does can find it any more. A
  * callback may free other watches of the same peer; those are taken out of the array by
  * peer_watch_free(). */
-static int on_name_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_error *ret_error) {
-        Peer *peer = userdata;
-        const char *name, *old_owner, *new_owner;
-
-        if (sd_bus_message_read(signal, "sss", &name, &old_owner, &new_owner) < 0 || *new_owner)
-                return 0;
-
+static void peer_left(Peer *peer) {
         g_hash_table_steal(peer->list->peers, peer->name);
         while (peer->watches->len > 0) {
                 PeerWatch *watch = g_ptr_array_steal_index_fast(peer->watches, 0);
@@ -74,7 +75,46 @@ static int on_name_owner_changed(sd_bus_message *signal, void *userdata, sd_bus_
                 watch->gone(watch->userdata);
         }
         peer_free(peer);
+}
+
+/* Only the bus itself is believed. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        const char *sender = sd_bus_message_get_sender(message);
+        const char *name, *old_owner, *new_owner;
+        PeerList *list = userdata;
+        Peer *peer;
+
+        if (!sd_bus_message_is_signal(message, DBUS_NAME, "NameOwnerChanged") ||
+                        g_strcmp0(sender, DBUS_NAME) != 0 ||
+                        sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner) < 0)
+                return 0;
+        (void) sd_bus_message_rewind(message, true);
+        peer = g_hash_table_lookup(list->peers, name);
+        if (peer && !*new_owner)
+                peer_left(peer);
         return 0;
+}
+
+PeerList *peer_list_new(sd_bus *bus) {
+        PeerList *list = g_new0(PeerList, 1);
+        int r;
+
+        list->bus = sd_bus_ref(bus);
+        list->peers = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, peer_free);
+        r = sd_bus_add_filter(bus, &list->filter, on_message, list);
+        if (r < 0)
+                g_error("Failed to listen to the bus: %s", g_strerror(-r));
+        return list;
+}
+
+PeerList *peer_list_free(PeerList *list) {
+        if (!list)
+                return NULL;
+        g_hash_table_destroy(list->peers);
+        sd_bus_slot_unref(list->filter);
+        sd_bus_unref(list->bus);
+        g_free(list);
+        return NULL;
 }
 
 static int ask_uid(sd_bus *bus, const char *name, uid_t *ret_uid) {
@@ -88,7 +128,6 @@ static int ask_uid(sd_bus *bus, const char *name, uid_t *ret_uid) {
 
 static Peer *find_or_ask(PeerList *list, sd_bus_message *message) {
         const char *name = sd_bus_message_get_sender(message);
-        g_autofree char *rule = NULL;
         Peer *peer;
 
         if (!name)
@@ -101,13 +140,8 @@ static Peer *find_or_ask(PeerList *list, sd_bus_message *message) {
         peer->list = list;
         peer->name = g_strdup(name);
         peer->watches = g_ptr_array_new();
-        rule = g_strdup_printf(
-                        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
-                        name);
-        if (sd_bus_add_match_async(
-                            list->bus, &peer->match, rule, on_name_owner_changed, NULL, peer) < 0 ||
-                        ask_uid(list->bus, name, &peer->uid) < 0) {
+        request_match(peer, "AddMatch");
+        if (ask_uid(list->bus, name, &peer->uid) < 0) {
                 peer_free(peer);
                 return NULL;
         }

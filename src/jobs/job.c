@@ -14,10 +14,13 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "util/log.h"
+
 /* How long a task waits for a hypervisor that went away. After that nobody can tell what became of
  * it. */
 #define RECONNECT_USEC (120 * G_USEC_PER_SEC)
-#define SETTLE_ROUNDS  10 /* lost connections that one task lives through */
+#define SETTLE_ROUNDS  100 /* lost connections that one task lives through */
+#define SETTLE_MSEC    200 /* between them */
 
 Job *job_new(const Operation *operation,
                 JobMode mode,
@@ -52,7 +55,7 @@ Job *job_unref(Job *job) {
         facts_free(job->before);
         facts_free(job->after);
         g_clear_error(&job->error);
-        g_hash_table_destroy(job->results);
+        g_hash_table_unref(job->results);
         g_free(job);
         return NULL;
 }
@@ -157,10 +160,13 @@ static bool run_and_settle(Job *job) {
                 return false;
         ok = settling ? settle_once(job) : job->operation->run(job, &job->error);
 
+        /* A cancel does not end the wait: what the hypervisor does is not known before it is back.
+         */
         for (int round = 0; !ok && connection_was_lost(job) && round < SETTLE_ROUNDS; round++) {
                 job_status(job, "waiting for the hypervisor");
                 job_log(job, LOG_WARNING, "The connection to the hypervisor is lost");
-                if (!backend_wait_connected(job->backend, RECONNECT_USEC, &job->fate))
+                job_wait(job, SETTLE_MSEC); /* a dead connection may look alive for a moment */
+                if (!backend_wait_connected(job->backend, RECONNECT_USEC))
                         return false;
                 job_status(job, "");
                 ok = settle_once(job);
@@ -174,6 +180,8 @@ static void read_after(Job *job) {
 
         if (backend_open_domain(job->backend, BACKEND_QUERY, job->uuid, &loan, &error))
                 job->after = facts_read(loan.domain, &error);
+        if (error)
+                log_debug("The facts after the task can not be read: %s", error->message);
         job->gone = g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE);
 }
 

@@ -6,13 +6,18 @@
  *
  * IDs are taken in blocks: the file "next-id" holds the first number that was never promised, and
  * is synced before a number of its block is used. A restart gives up the rest of the block, which
- * makes gaps and no harm. */
+ * makes gaps and no harm.
+ *
+ * To make a file and give it a block costs more than everything else in the call that starts a
+ * task. As the next ID is known, its file is made beforehand, full of empty lines, and the call
+ * only writes over them. */
 
 #include "jobs/ledger.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "util/error.h"
@@ -21,11 +26,14 @@
 
 #define NEXT_ID_FILE "next-id"
 #define ID_BLOCK     64
+#define BLANK_BYTES  1024         /* about the first record of a task */
 #define RECORD_BYTES (256 * 1024) /* more than any record of ours has */
 
 struct Ledger {
         int directory;
         uint32_t next, promised; /* IDs below "promised" may be used */
+        uint32_t prepared;       /* the ID whose blank file is open; 0 for none */
+        int prepared_file;
 };
 
 static int compare_ids(const void *a, const void *b) {
@@ -77,6 +85,12 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
         directory = fs_open_directory(path, error);
         if (directory < 0)
                 return NULL;
+        if (flock(directory, LOCK_EX | LOCK_NB) < 0) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                "The tasks in '%s' are those of another service that runs", path);
+                (void) close(directory);
+                return NULL;
+        }
 
         text = fs_read(directory, NEXT_ID_FILE, 32, NULL);
         if (text && !g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, UINT32_MAX, &next, NULL))
@@ -92,33 +106,62 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
 Ledger *ledger_free(Ledger *ledger) {
         if (!ledger)
                 return NULL;
+        if (ledger->prepared) {
+                (void) close(ledger->prepared_file);
+                ledger_remove(ledger, ledger->prepared);
+        }
         (void) close(ledger->directory);
         g_free(ledger);
         return NULL;
 }
 
-uint32_t ledger_next_id(Ledger *ledger, GError **error) {
-        if (ledger->next == ledger->promised) {
-                uint32_t promised = ledger->promised + ID_BLOCK;
-                g_autofree char *text = g_strdup_printf("%u\n", promised);
+static bool promise(Ledger *ledger, GError **error) {
+        uint32_t promised = ledger->promised + ID_BLOCK;
+        g_autofree char *text = g_strdup_printf("%u\n", promised);
 
-                if (promised < ledger->promised) {
-                        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
-                                        "All task IDs are used up");
-                        return 0;
-                }
-                if (!fs_replace(ledger->directory, NEXT_ID_FILE, text, true, error))
-                        return 0;
-                ledger->promised = promised;
+        if (ledger->next < ledger->promised)
+                return true;
+        if (promised < ledger->promised) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "All task IDs are used up");
+                return false;
         }
-        return ledger->next++;
+        if (!fs_replace(ledger->directory, NEXT_ID_FILE, text, true, error))
+                return false;
+        ledger->promised = promised;
+        return true;
+}
+
+uint32_t ledger_next_id(Ledger *ledger, GError **error) {
+        return promise(ledger, error) ? ledger->next++ : 0;
+}
+
+void ledger_prepare(Ledger *ledger) {
+        g_autofree char *name = g_strdup_printf("%u", ledger->next);
+        g_autofree char *blank = g_strnfill(BLANK_BYTES, '\n');
+
+        if (ledger->prepared || !promise(ledger, NULL))
+                return;
+        ledger->prepared_file = fs_create(ledger->directory, name, NULL);
+        if (ledger->prepared_file < 0)
+                return;
+        ledger->prepared = ledger->next;
+        (void) fs_write(ledger->prepared_file, name, blank, NULL);
+        (void) lseek(ledger->prepared_file, 0, SEEK_SET);
 }
 
 bool ledger_write(Ledger *ledger, uint32_t id, GKeyFile *record, GError **error) {
         g_autofree char *text = g_key_file_to_data(record, NULL, NULL);
         g_autofree char *name = g_strdup_printf("%u", id);
+        bool ok;
 
-        return fs_replace(ledger->directory, name, text, false, error);
+        if (id != ledger->prepared)
+                return fs_replace(ledger->directory, name, text, false, error);
+        ok = fs_write(ledger->prepared_file, name, text, error);
+        (void) close(ledger->prepared_file);
+        ledger->prepared = 0;
+        if (!ok)
+                ledger_remove(ledger, id);
+        return ok;
 }
 
 bool ledger_sync(Ledger *ledger, uint32_t id, GError **error) {
@@ -143,8 +186,10 @@ void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata) {
                 g_autoptr(GKeyFile) record = g_key_file_new();
                 g_autoptr(GError) error = NULL;
 
-                if (text && g_key_file_load_from_data(
-                                            record, text, (gsize) -1, G_KEY_FILE_NONE, &error))
+                if (text && !*g_strchug(text)) /* prepared, and never used */
+                        ledger_remove(ledger, id);
+                else if (text && g_key_file_load_from_data(
+                                                 record, text, (gsize) -1, G_KEY_FILE_NONE, &error))
                         callback(id, record, userdata);
                 else {
                         log_warning("The record of task %u can not be read and is dropped", id);

@@ -13,13 +13,18 @@ typedef struct Ledger Ledger;
 /* Called for each record that can be read, in the order of the IDs. */
 typedef void (*LedgerRecord)(uint32_t id, GKeyFile *record, void *userdata);
 
-/* Opens (or makes) "tasks" in the state directory. NULL and "error" on failure. */
+/* Opens (or makes) "tasks" in the state directory. NULL and "error" on failure, also if another
+ * process has it open: it would settle tasks that run. */
 Ledger *ledger_new(const char *state_directory, GError **error);
 Ledger *ledger_free(Ledger *ledger);
 
 /* A number that was never given before, not before a power cut either. 0 and "error" if that can't
  * be promised. Loop. */
 uint32_t ledger_next_id(Ledger *ledger, GError **error);
+
+/* Does what the next ID and the first writing of its record will need, so that a caller does not
+ * wait for it. May take milliseconds. Loop. */
+void ledger_prepare(Ledger *ledger);
 
 /* Writes the record of a task; it survives the end of this process. Loop. */
 bool ledger_write(Ledger *ledger, uint32_t id, GKeyFile *record, GError **error);

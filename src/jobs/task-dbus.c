@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bus/bus-error.h"
+#include "bus/bus-object.h"
 #include "bus/bus-path.h"
 #include "jobs/task-list.h"
 #include "jobs/waiter.h"
@@ -42,10 +43,12 @@ enum {
 static Verdict check_owner_or_action(Task *task, sd_bus_message *call, GError **error) {
         const TaskListContext *context = task_list_context(task->list);
         g_autofree char *id = g_strdup_printf("%u", task->id);
+        char machine[UUID_STRING_SIZE] = "";
         const char *details[] = {"operation", task->operation->name, "task", id, "task-owner",
-                        task->owner_name, "vm", task->machine_name ?: "", NULL};
+                        task->owner_name, "uuid", machine, "vm", task->machine_name ?: "", NULL};
         uid_t uid;
 
+        (void) bus_path_to_machine(task->object, machine);
         if (!peer_uid(context->peers, call, &uid, error))
                 return VERDICT_DENIED;
         if (uid == task->owner)
@@ -280,11 +283,18 @@ static int method_get_error(sd_bus_message *call, void *userdata, sd_bus_error *
                         const char *property, sd_bus_message *reply, void *userdata,               \
                         sd_bus_error *ret_error)
 
-/* A property that is one expression of "task". */
-#define SIMPLE_GETTER(name, signature, expression)                                                 \
+/* A property that is one expression of "task". The plain way to append it, because a listing asks
+ * for thousands. */
+#define TEXT_GETTER(name, type, expression)                                                        \
         GETTER(name) {                                                                             \
                 const Task *task = userdata;                                                       \
-                return sd_bus_message_append(reply, signature, expression);                        \
+                return sd_bus_message_append_basic(reply, type, expression);                       \
+        }
+#define NUMBER_GETTER(name, type, c_type, expression)                                              \
+        GETTER(name) {                                                                             \
+                const Task *task = userdata;                                                       \
+                const c_type value = (c_type) (expression);                                        \
+                return sd_bus_message_append_basic(reply, type, &value);                           \
         }
 
 static const char *error_name(const Task *task) {
@@ -297,26 +307,29 @@ static uint64_t elapsed(const Task *task) {
         return task->started ? (uint64_t) MAX(end - task->started, 0) : 0;
 }
 
-SIMPLE_GETTER(is_complete, "b", task_is_complete(task))
-SIMPLE_GETTER(is_cancelable, "b", task_is_cancelable(task))
-SIMPLE_GETTER(result, "u", task_result(task))
-SIMPLE_GETTER(result_name, "s", task_result_name(task))
-SIMPLE_GETTER(error, "u", task->error ? error_info_of(task->error)->hresult : 0)
-SIMPLE_GETTER(error_name, "s", error_name(task))
-SIMPLE_GETTER(error_description, "s", task->error ? task->error->message : "")
-SIMPLE_GETTER(error_summary, "s", task->error ? error_info_of(task->error)->meaning : "")
-SIMPLE_GETTER(error_code, "q", task->error ? task_return_value(task) : 0)
-SIMPLE_GETTER(return_value, "u", task_return_value(task))
-SIMPLE_GETTER(operation, "s", task->operation->name)
-SIMPLE_GETTER(result_object, "o", task->result_object ?: "/")
-SIMPLE_GETTER(progress_valid, "b", task->progress_valid)
-SIMPLE_GETTER(status_text, "s", task_status_text(task))
-SIMPLE_GETTER(job_state, "q", task_job_state(task))
-SIMPLE_GETTER(job_type, "q", task_job_type(task))
-SIMPLE_GETTER(percent_complete, "q", task->percent)
-SIMPLE_GETTER(elapsed_time, "t", elapsed(task))
-SIMPLE_GETTER(time_before_removal, "t", task_list_context(task->list)->limits.retention_usec)
-SIMPLE_GETTER(delete_on_completion, "b", !task->keep)
+NUMBER_GETTER(is_complete, 'b', int, task_is_complete(task))
+NUMBER_GETTER(is_cancelable, 'b', int, task_is_cancelable(task))
+NUMBER_GETTER(result, 'u', uint32_t, task_result(task))
+TEXT_GETTER(result_name, 's', task_result_name(task))
+NUMBER_GETTER(error, 'u', uint32_t, task->error ? error_info_of(task->error)->hresult : 0)
+TEXT_GETTER(error_name, 's', error_name(task))
+TEXT_GETTER(error_description, 's', task->error ? task->error->message : "")
+TEXT_GETTER(error_summary, 's', task->error ? error_info_of(task->error)->meaning : "")
+NUMBER_GETTER(error_code, 'q', uint16_t, task->error ? task_return_value(task) : 0)
+NUMBER_GETTER(return_value, 'u', uint32_t, task_return_value(task))
+TEXT_GETTER(operation, 's', task->operation->name)
+TEXT_GETTER(result_object, 'o', task->result_object ?: "/")
+NUMBER_GETTER(progress_valid, 'b', int, task->progress_valid)
+TEXT_GETTER(status_text, 's', task_status_text(task))
+NUMBER_GETTER(job_state, 'q', uint16_t, task_job_state(task))
+NUMBER_GETTER(job_type, 'q', uint16_t, task_job_type(task))
+NUMBER_GETTER(percent_complete, 'q', uint16_t, task->percent)
+NUMBER_GETTER(elapsed_time, 't', uint64_t, elapsed(task))
+NUMBER_GETTER(time_before_removal,
+                't',
+                uint64_t,
+                task_list_context(task->list)->limits.retention_usec)
+NUMBER_GETTER(delete_on_completion, 'b', int, !task->keep)
 
 GETTER(affected_elements) {
         const Task *task = userdata;
@@ -462,9 +475,19 @@ int task_list_publish(TaskList *list) {
         return r;
 }
 
+static const BusInterface interfaces[] = {
+                {IFACE_TASK, task_vtable},
+                {IFACE_JOB, job_vtable},
+                {NULL, NULL},
+};
+
+int task_append(Task *task, sd_bus_message *message) {
+        return bus_append_object(message, task->path, interfaces, task);
+}
+
 int task_emit_added(Task *task) {
-        return sd_bus_emit_interfaces_added(task_list_context(task->list)->bus, task->path,
-                        IFACE_TASK, IFACE_JOB, NULL);
+        return bus_emit_added(
+                        task_list_context(task->list)->bus, BUS_ROOT, task->path, interfaces, task);
 }
 
 int task_emit_removed(Task *task) {

@@ -12,6 +12,7 @@
 
 #include "jobs/task-list.h"
 
+#include <pwd.h>
 #include <syslog.h>
 
 #include "bus/bus-error.h"
@@ -35,6 +36,7 @@ struct TaskList {
         GHashTable *reservations; /* object path -> Reservation, owned */
         GHashTable *unfinished;   /* Task -> itself, immediate ones too */
         GQueue finished;          /* of Task, oldest first */
+        GHashTable *user_names;   /* uid -> name, owned */
         bool closed;
 };
 
@@ -66,6 +68,7 @@ TaskList *task_list_new(
                         context->limits.sample_usec, on_measured);
         list->tasks = g_hash_table_new(NULL, NULL);
         list->unfinished = g_hash_table_new(NULL, NULL);
+        list->user_names = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         list->reservations =
                         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, reservation_free);
         return list;
@@ -77,6 +80,19 @@ const TaskListContext *task_list_context(TaskList *list) {
 
 Publisher *task_list_publisher(TaskList *list) {
         return list->context.publisher;
+}
+
+/* The name service may ask a server, so once for each user. */
+const char *task_list_user_name(TaskList *list, uid_t uid) {
+        char *name = g_hash_table_lookup(list->user_names, GUINT_TO_POINTER(uid));
+        const struct passwd *entry;
+
+        if (name)
+                return name;
+        entry = getpwuid(uid);
+        name = entry ? g_strdup(entry->pw_name) : g_strdup_printf("%u", uid);
+        g_hash_table_insert(list->user_names, GUINT_TO_POINTER(uid), name);
+        return name;
 }
 
 /* Reservations */
@@ -300,6 +316,7 @@ static void finish(TaskList *list, Task *task) {
                 context->hooks->completed(task, context->userdata);
                 waiter_answer_all(task);
                 remember(list, task);
+                ledger_prepare(list->ledger);
         } else {
                 answer_call(task);
                 task_free(task);
@@ -360,6 +377,20 @@ static bool check_free(TaskList *list, const TaskSpec *spec, GError **error) {
         return false;
 }
 
+/* Announces first: the bus passes that on while we write. */
+static bool enlist(TaskList *list, Task *task, GError **error) {
+        g_autoptr(GKeyFile) file = NULL;
+
+        g_hash_table_insert(list->tasks, GUINT_TO_POINTER(task->id), task);
+        (void) task_emit_added(task);
+        list->context.hooks->list_changed(list->context.userdata);
+        file = task_store(task);
+        if (ledger_write(list->ledger, task->id, file, error))
+                return true;
+        forget(list, task);
+        return false;
+}
+
 Task *task_list_add(TaskList *list, const TaskSpec *spec, GError **error) {
         bool immediate = spec->operation->flags & OPERATION_IMMEDIATE;
         uint32_t id = 0;
@@ -371,15 +402,8 @@ Task *task_list_add(TaskList *list, const TaskSpec *spec, GError **error) {
                 return NULL;
         }
         task = task_new(list, id, spec);
-        if (!immediate) {
-                g_autoptr(GKeyFile) file = task_store(task);
-
-                if (!ledger_write(list->ledger, id, file, error))
-                        return task_free(task);
-                g_hash_table_insert(list->tasks, GUINT_TO_POINTER(id), task);
-                (void) task_emit_added(task);
-                list->context.hooks->list_changed(list->context.userdata);
-        }
+        if (!immediate && !enlist(list, task, error))
+                return NULL;
         reserve(list, task);
         return task;
 }
@@ -549,6 +573,7 @@ TaskList *task_list_free(TaskList *list) {
                 task_free(task);
         g_hash_table_destroy(list->tasks);
         g_hash_table_destroy(list->unfinished);
+        g_hash_table_destroy(list->user_names);
         g_hash_table_destroy(list->reservations);
         g_queue_clear(&list->finished);
         sampler_free(list->sampler);

@@ -58,6 +58,7 @@ void task_list_restore(TaskList *list, const Operation *const *operations);
 
 const TaskListContext *task_list_context(TaskList *list);
 Publisher *task_list_publisher(TaskList *list);
+const char *task_list_user_name(TaskList *list, uid_t uid);
 
 /* LIMITS_EXCEEDED if the user has as many unfinished tasks as is allowed, SERVICE_SHUTTING_DOWN
  * after task_list_close(). */
@@ -105,6 +106,7 @@ Job *task_list_make_job(TaskList *list,
 
 /* task-dbus.c: puts Task and ConcreteJob on the bus. */
 int task_list_publish(TaskList *list);
+int task_append(Task *task, sd_bus_message *message); /* as bus_append_object() */
 int task_emit_added(Task *task);
 int task_emit_removed(Task *task);
 int task_emit_completed(Task *task);

@@ -16,7 +16,6 @@ static void store_outcome(const Task *task, GKeyFile *record) {
         void *key, *value;
 
         g_key_file_set_int64(record, GROUP, "Finished", task->finished);
-        g_key_file_set_integer(record, GROUP, "State", (int) task->state);
         if (task->error) {
                 g_key_file_set_string(record, GROUP, "Error", error_info_of(task->error)->name);
                 g_key_file_set_string(record, GROUP, "Message", task->error->message);
@@ -26,6 +25,12 @@ static void store_outcome(const Task *task, GKeyFile *record) {
                 g_key_file_set_string(record, RESULTS_GROUP, key, value);
 }
 
+/* Zero is what a missing key reads as, and a new task is mostly zeros. */
+static void set_number(GKeyFile *record, const char *key, uint64_t value) {
+        if (value)
+                g_key_file_set_uint64(record, GROUP, key, value);
+}
+
 GKeyFile *task_store(const Task *task) {
         GKeyFile *record = g_key_file_new();
 
@@ -33,16 +38,16 @@ GKeyFile *task_store(const Task *task) {
         g_key_file_set_string(record, GROUP, "Object", task->object);
         g_key_file_set_string(record, GROUP, "Description", task->description);
         g_key_file_set_string(record, GROUP, "OwnerName", task->owner_name);
-        g_key_file_set_uint64(record, GROUP, "Owner", task->owner);
-        g_key_file_set_int64(record, GROUP, "Submitted", task->submitted);
-        g_key_file_set_int64(record, GROUP, "Started", task->started);
-        g_key_file_set_boolean(record, GROUP, "FromSaved", task->from_saved);
-        g_key_file_set_boolean(record, GROUP, "Keep", task->keep);
-        g_key_file_set_boolean(record, GROUP, "Killed", task->killed);
-        g_key_file_set_uint64(record, GROUP, "Percent", task->percent);
-        g_key_file_set_boolean(record, GROUP, "ProgressValid", task->progress_valid);
-        g_key_file_set_uint64(record, GROUP, "BytesTotal", task->bytes_total);
-        g_key_file_set_uint64(record, GROUP, "BytesDone", task->bytes_done);
+        set_number(record, "Owner", task->owner);
+        set_number(record, "Submitted", (uint64_t) task->submitted);
+        set_number(record, "Started", (uint64_t) task->started);
+        set_number(record, "FromSaved", task->from_saved);
+        set_number(record, "Keep", task->keep);
+        set_number(record, "Killed", task->killed);
+        set_number(record, "Percent", task->percent);
+        set_number(record, "ProgressValid", task->progress_valid);
+        set_number(record, "BytesTotal", task->bytes_total);
+        set_number(record, "BytesDone", task->bytes_done);
         if (task->machine_name)
                 g_key_file_set_string(record, GROUP, "MachineName", task->machine_name);
         if (task->result_object)
@@ -72,14 +77,13 @@ static void load_outcome(Task *task, GKeyFile *record) {
         g_autofree char *name = get_string(record, "Error");
         g_autofree char *message = get_string(record, "Message");
         g_auto(GStrv) keys = g_key_file_get_keys(record, RESULTS_GROUP, NULL, NULL);
-        int state = g_key_file_get_integer(record, GROUP, "State", NULL);
 
-        task->state = CLAMP(state, TASK_SUCCEEDED, TASK_CANCELLED);
         task->finished = g_key_file_get_int64(record, GROUP, "Finished", NULL);
         task->state_changed = task->finished;
         if (name)
                 task->error = g_error_new_literal(
                                 VIRTASK_ERROR, (int) error_find(name), message ?: "");
+        task->state = task_end_state(task->error);
         task->results = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         for (unsigned i = 0; keys && keys[i]; i++)
                 g_hash_table_insert(task->results, g_strdup(keys[i]),
@@ -104,11 +108,14 @@ Task *task_load(TaskList *list, uint32_t id, GKeyFile *record, const Operation *
         g_autofree char *object = get_string(record, "Object");
         g_autofree char *description = get_string(record, "Description");
         g_autofree char *owner_name = get_string(record, "OwnerName");
+        g_autofree char *result_object = get_string(record, "ResultObject");
         guint64 owner = g_key_file_get_uint64(record, GROUP, "Owner", NULL);
         Task *task;
 
         if (!operation || !object || !sd_bus_object_path_is_valid(object) || !description ||
                         !owner_name)
+                return NULL;
+        if (result_object && !sd_bus_object_path_is_valid(result_object))
                 return NULL;
 
         task = task_alloc(list, id, operation, (uid_t) owner);
@@ -116,7 +123,7 @@ Task *task_load(TaskList *list, uint32_t id, GKeyFile *record, const Operation *
         task->description = g_steal_pointer(&description);
         task->owner_name = g_steal_pointer(&owner_name);
         task->machine_name = get_string(record, "MachineName");
-        task->result_object = get_string(record, "ResultObject");
+        task->result_object = g_steal_pointer(&result_object);
         task->submitted = g_key_file_get_int64(record, GROUP, "Submitted", NULL);
         task->started = g_key_file_get_int64(record, GROUP, "Started", NULL);
         task->from_saved = g_key_file_get_boolean(record, GROUP, "FromSaved", NULL);

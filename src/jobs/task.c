@@ -12,7 +12,6 @@
 
 #include "jobs/task.h"
 
-#include <pwd.h>
 #include <syslog.h>
 
 #include "bus/bus-path.h"
@@ -67,12 +66,6 @@ static const char *const result_names[] = {
                 "shutdown-abort",
 };
 
-static char *user_name(uid_t uid) {
-        const struct passwd *entry = getpwuid(uid);
-
-        return entry ? g_strdup(entry->pw_name) : g_strdup_printf("%u", uid);
-}
-
 Task *task_alloc(TaskList *list, uint32_t id, const Operation *operation, uid_t owner) {
         Task *task = g_new0(Task, 1);
 
@@ -102,7 +95,7 @@ Task *task_new(TaskList *list, uint32_t id, const TaskSpec *spec) {
                 task->machine_name = g_strdup(spec->facts->name);
                 task->from_saved = machine_state_from_facts(spec->facts) == MACHINE_SAVED;
         }
-        task->owner_name = id ? user_name(spec->owner) : NULL;
+        task->owner_name = id ? g_strdup(task_list_user_name(list, spec->owner)) : NULL;
         task->description = describe(spec->operation, task->from_saved, task->machine_name);
         task->submitted = task->state_changed = g_get_real_time();
         task->state = TASK_WAITING;
@@ -176,6 +169,13 @@ unsigned task_job_state(const Task *task) {
                 return 10;
         }
         g_assert_not_reached();
+}
+
+TaskState task_end_state(const GError *error) {
+        if (!error)
+                return TASK_SUCCEEDED;
+        return g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED) ? TASK_CANCELLED
+                                                                              : TASK_FAILED;
 }
 
 unsigned task_job_type(const Task *task) {
@@ -303,13 +303,9 @@ void task_finish(Task *task) {
 
         task->error = g_steal_pointer(&job->error);
         task->results = g_hash_table_ref(job->results);
-        task->finished = g_get_real_time();
         task->expected_end = 0;
-        task_set_state(task, !task->error ? TASK_SUCCEEDED
-                                          : (g_error_matches(task->error, VIRTASK_ERROR,
-                                                             VIRTASK_ERROR_CANCELLED)
-                                                                            ? TASK_CANCELLED
-                                                                            : TASK_FAILED));
+        task_set_state(task, task_end_state(task->error));
+        task->finished = task->state_changed;
         if (!task->error) {
                 task->percent = 100;
                 task->bytes_done = task->bytes_total;
@@ -322,6 +318,9 @@ void task_finish(Task *task) {
         if (!task->id)
                 return;
 
+        /* The log is for the owner and root, the description of the error for everybody: libvirt
+         * and QEMU like to name files of the definition. */
+        error_hide_paths(task->error);
         publication_touch(&task->publication,
                         TASK_IS_COMPLETE | TASK_RESULT | TASK_RESULT_NAME | TASK_RETURN_VALUE |
                                         TASK_OBJECTS | TASK_STATUS_TEXT | TASK_END_TIME |

@@ -129,6 +129,7 @@ MachineState task_machine_state(const Task *task);
 unsigned task_job_state(const Task *task);
 unsigned task_job_type(const Task *task);
 unsigned task_result(const Task *task);
+TaskState task_end_state(const GError *error); /* NULL: success */
 const char *task_result_name(const Task *task);
 unsigned task_return_value(const Task *task);
 const char *task_status_text(const Task *task);

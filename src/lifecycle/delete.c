@@ -9,11 +9,9 @@
 #include "jobs/job.h"
 #include "lifecycle/operations.h"
 
-#define METADATA                                                                                   \
-        (VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |               \
-                        VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
+#define METADATA (VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
 
-/* Drivers without firmware variables and TPM refuse the flags for them. */
+/* Drivers without checkpoints, firmware variables and TPM refuse the flags for them. */
 static bool undefine(Job *job,
                 unsigned flags,
                 unsigned flags_of_simple_drivers,
@@ -36,7 +34,9 @@ static bool undefine(Job *job,
 }
 
 static bool delete_run(Job *job, GError **error) {
-        return undefine(job, METADATA | VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_TPM,
+        return undefine(job,
+                        METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
+                                        VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_TPM,
                         METADATA, "delete", error);
 }
 

@@ -183,7 +183,7 @@ static int run(const ManagerOptions *options) {
         manager = manager_new(event, options, &error);
         if (!manager) {
                 log_error("%s", error->message);
-                return EXIT_FAILURE;
+                _exit(EXIT_FAILURE); /* what is half built goes with the process */
         }
         r = shutdown_on_signals(manager);
         if (r >= 0)

@@ -12,6 +12,7 @@
 
 #include "service/manager.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
@@ -23,6 +24,8 @@
 
 #define RECONNECT_FIRST_USEC (G_USEC_PER_SEC / 10)
 #define RECONNECT_MAX_USEC   G_USEC_PER_SEC
+
+#define NAME_PRIMARY_OWNER 1 /* reply of RequestName */
 
 #define THREADS_SHORT  4
 #define THREADS_URGENT 2
@@ -123,6 +126,8 @@ static void refresh_run(void *data) {
         if (backend_open_domain(
                             refresh->manager->backend, BACKEND_QUERY, refresh->uuid, &loan, &error))
                 refresh->facts = facts_read(loan.domain, &error);
+        if (error)
+                log_debug("The facts of %s can not be read: %s", refresh->uuid, error->message);
         refresh->gone = g_error_matches(
                         error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE);
 }
@@ -198,16 +203,29 @@ static void connect_run(void *data) {
         attempt->all = backend_connect(attempt->manager->backend, &attempt->error);
 }
 
+static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        Manager *manager = userdata;
+        uint32_t result = 0;
+
+        if (sd_bus_message_is_method_error(reply, NULL) ||
+                        sd_bus_message_read(reply, "u", &result) < 0 ||
+                        result != NAME_PRIMARY_OWNER) {
+                log_error("The bus does not give us the name " BUS_NAME);
+                return sd_event_exit(manager->event, EXIT_FAILURE);
+        }
+        (void) sd_notify(false, "READY=1");
+        return 0;
+}
+
 static void own_name(Manager *manager) {
         int r;
 
         if (manager->announced)
                 return;
         manager->announced = true;
-        r = sd_bus_request_name_async(manager->bus, NULL, BUS_NAME, 0, NULL, NULL);
+        r = sd_bus_request_name_async(manager->bus, NULL, BUS_NAME, 0, on_name, manager);
         if (r < 0)
                 g_error("Failed to ask for the bus name: %s", g_strerror(-r));
-        (void) sd_notify(false, "READY=1");
 }
 
 static int on_reconnect_time(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -235,6 +253,14 @@ static void take_machines(Manager *manager, GPtrArray *all) {
         g_ptr_array_unref(all);
 }
 
+static void on_image_gone(const char *name, void *userdata) {
+        Manager *manager = userdata;
+        VirtualMachine *vm = manager_find_machine_by_name(manager, name);
+
+        if (vm)
+                manager_refresh(manager, vm->uuid);
+}
+
 static void connect_done(void *data) {
         g_autofree Connect *attempt = data;
         g_autoptr(GError) error = attempt->error;
@@ -247,6 +273,9 @@ static void connect_done(void *data) {
                         log_info("Connected to %s", manager->uri);
                 manager->failed_connects = 0;
                 manager->connected = true;
+                image_watch_free(manager->image_watch);
+                manager->image_watch = image_watch_new(
+                                manager->event, manager->uri, on_image_gone, manager);
                 manager_touch(manager, MANAGER_PROPERTY_CONNECTED);
                 take_machines(manager, attempt->all);
         }
@@ -318,10 +347,8 @@ static void on_task_settled(Task *task, void *userdata) {
         if (job->succeeded && task->operation->flags & OPERATION_ANSWERS_OBJECT)
                 task->result_object = bus_path_machine(job->uuid);
         vm = machine_of(manager, task->object);
-        if (vm) {
-                vm_tasks_changed(vm);
-                publication_flush(&vm->publication);
-        }
+        if (vm)
+                vm_announce(vm);
 }
 
 static void on_task_completed(Task *task, void *userdata) {
@@ -396,8 +423,8 @@ static bool build_tasks(Manager *manager, const ManagerOptions *options, GError 
                         .limits = {.per_user = config->tasks_per_user,
                                         .per_root = config->tasks_root,
                                         .finished = config->finished_tasks,
-                                        .retention_usec =
-                                                        config->task_retention_sec * G_USEC_PER_SEC,
+                                        .retention_usec = (uint64_t) config->task_retention_sec *
+                                                          G_USEC_PER_SEC,
                                         .waiters = config->waiters_per_task,
                                         .sample_usec = G_USEC_PER_SEC /
                                                        config->progress_signals_per_second},
@@ -469,6 +496,7 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         sd_event_source_disable_unref(manager->reconnect);
+        image_watch_free(manager->image_watch);
         publication_clear(&manager->publication);
         g_hash_table_destroy(manager->machines);
         g_hash_table_destroy(manager->refreshes);

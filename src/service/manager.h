@@ -8,6 +8,7 @@
 #include "bus/authorizer.h"
 #include "jobs/task-list.h"
 #include "service/config.h"
+#include "service/image-watch.h"
 #include "service/virtual-machine.h"
 
 typedef enum BusKind {
@@ -40,6 +41,7 @@ struct Manager {
         char *uri;
         Config config;
         Publication publication;
+        ImageWatch *image_watch;
         sd_event_source *reconnect;
         unsigned failed_connects;
         bool connected;

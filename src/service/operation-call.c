@@ -48,11 +48,14 @@ static bool parse(CallContext *context, GError **error) {
         return !operation->parse || operation->parse(context->call, context->request, error);
 }
 
+/* A machine that is yet to be made has the name that the caller gives it. Rules are not told that
+ * one: whoever is allowed all of "web1" could register anything under that name. But the dialog has
+ * a place for a name, so polkit is told one that no machine can have. */
 static Verdict authorize(const CallContext *context, GError **error) {
         const VirtualMachine *vm = context->vm;
         const char *of_machine[] = {"operation", context->operation->name, "uuid",
                         vm ? vm->facts->uuid : "", "vm", vm ? vm->facts->name : "", NULL};
-        const char *of_manager[] = {"operation", context->operation->name, NULL};
+        const char *of_manager[] = {"operation", context->operation->name, "vm", "*new*", NULL};
 
         return authorizer_check(context->manager->authorizer, context->call,
                         context->operation->action, vm ? of_machine : of_manager, error);
@@ -167,6 +170,7 @@ static unsigned count_rows(const sd_bus_vtable *vtable) {
 const sd_bus_vtable *operation_vtable(const char *interface,
                 const sd_bus_vtable *fixed,
                 sd_bus_message_handler_t handler) {
+        static GSList *vtables; /* so that they are not lost when the bus is gone */
         const sd_bus_vtable end = SD_BUS_VTABLE_END;
         GArray *rows = g_array_new(FALSE, TRUE, sizeof(sd_bus_vtable));
 
@@ -183,5 +187,6 @@ const sd_bus_vtable *operation_vtable(const char *interface,
                                 (*operation)->argument_names;
         }
         g_array_append_val(rows, end);
-        return (const sd_bus_vtable *) (void *) g_array_free(rows, FALSE);
+        vtables = g_slist_prepend(vtables, rows);
+        return (const sd_bus_vtable *) (void *) rows->data;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bus/bus-error.h"
+#include "bus/bus-object.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "util/log.h"
@@ -61,11 +62,18 @@ static int method_request_state_change(
                         const char *property, sd_bus_message *reply, void *userdata,               \
                         sd_bus_error *ret_error)
 
-/* A property that is one expression of "vm". */
-#define SIMPLE_GETTER(name, signature, expression)                                                 \
+/* A property that is one expression of "vm". The plain way to append it, because a listing asks
+ * for thousands. */
+#define TEXT_GETTER(name, type, expression)                                                        \
         GETTER(name) {                                                                             \
                 const VirtualMachine *vm = userdata;                                               \
-                return sd_bus_message_append(reply, signature, expression);                        \
+                return sd_bus_message_append_basic(reply, type, expression);                       \
+        }
+#define NUMBER_GETTER(name, type, c_type, expression)                                              \
+        GETTER(name) {                                                                             \
+                const VirtualMachine *vm = userdata;                                               \
+                const c_type value = (c_type) (expression);                                        \
+                return sd_bus_message_append_basic(reply, type, &value);                           \
         }
 
 static const Task *holder_of(const VirtualMachine *vm) {
@@ -79,16 +87,16 @@ static unsigned requested_state(const VirtualMachine *vm) {
         return requested ? requested : REQUESTED_STATE_NOT_APPLICABLE;
 }
 
-SIMPLE_GETTER(name, "s", vm->facts->name)
-SIMPLE_GETTER(config_id, "s", vm->facts->uuid)
-SIMPLE_GETTER(state, "u", (unsigned) vm_state(vm))
-SIMPLE_GETTER(state_name, "s", machine_state_to_string(vm_state(vm)))
-SIMPLE_GETTER(requested_state, "q", requested_state(vm))
-SIMPLE_GETTER(enabled_state, "q", machine_state_to_enabled_state(vm_state(vm)))
-SIMPLE_GETTER(saved_state_file_path, "s", vm_saved_state_path(vm))
-SIMPLE_GETTER(has_saved_state, "b", vm_has_saved_state(vm))
-SIMPLE_GETTER(notes, "s", vm->facts->notes ?: "")
-SIMPLE_GETTER(memory, "u", vm->facts->memory_mib)
+TEXT_GETTER(name, 's', vm->facts->name)
+TEXT_GETTER(config_id, 's', vm->facts->uuid)
+NUMBER_GETTER(state, 'u', uint32_t, vm_state(vm))
+TEXT_GETTER(state_name, 's', machine_state_to_string(vm_state(vm)))
+NUMBER_GETTER(requested_state, 'q', uint16_t, requested_state(vm))
+NUMBER_GETTER(enabled_state, 'q', uint16_t, machine_state_to_enabled_state(vm_state(vm)))
+TEXT_GETTER(saved_state_file_path, 's', vm_saved_state_path(vm))
+NUMBER_GETTER(has_saved_state, 'b', int, vm_has_saved_state(vm))
+TEXT_GETTER(notes, 's', vm->facts->notes ?: "")
+NUMBER_GETTER(memory, 'u', uint32_t, vm->facts->memory_mib)
 
 GETTER(operational_status) {
         return sd_bus_message_append(reply, "aq", 1,
@@ -137,6 +145,9 @@ static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_VTABLE_END
 };
 /* clang-format on */
+
+/* The methods of the operations, which the table adds, are not needed here. */
+static const BusInterface interfaces[] = {{INTERFACE, fixed_rows}, {NULL, NULL}};
 
 static int find_machine(sd_bus *bus,
                 const char *path,
@@ -187,6 +198,10 @@ int vm_publish(Manager *manager) {
 static void check(const VirtualMachine *vm, int r) {
         if (r < 0)
                 log_warning("Failed to send a signal of %s: %s", vm->path, g_strerror(-r));
+}
+
+int vm_append(VirtualMachine *vm, sd_bus_message *message) {
+        return bus_append_object(message, vm->path, interfaces, vm);
 }
 
 void vm_emit_added(VirtualMachine *vm) {

@@ -115,3 +115,8 @@ void vm_touch_tasks(VirtualMachine *vm) {
 void vm_tasks_changed(VirtualMachine *vm) {
         announce(vm, TASK_PROPERTIES);
 }
+
+void vm_announce(VirtualMachine *vm) {
+        announce(vm, 0);
+        publication_flush(&vm->publication);
+}

@@ -45,8 +45,9 @@ void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts);
 /* The tasks of the machine are different: announces what follows. */
 void vm_tasks_changed(VirtualMachine *vm);
 
-/* The same, but leaves the announcement to the change of the facts that comes next. */
+/* The same in two steps, so that a change of the facts in between leaves in the same signal. */
 void vm_touch_tasks(VirtualMachine *vm);
+void vm_announce(VirtualMachine *vm);
 
 /* What clients see. */
 MachineState vm_state(const VirtualMachine *vm);
@@ -55,6 +56,7 @@ const char *vm_saved_state_path(const VirtualMachine *vm); /* "" for none */
 
 /* virtual-machine-dbus.c */
 int vm_publish(Manager *manager);
+int vm_append(VirtualMachine *vm, sd_bus_message *message); /* as bus_append_object() */
 void vm_emit_added(VirtualMachine *vm);
 void vm_emit_removed(VirtualMachine *vm);
 void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state);

@@ -5,6 +5,7 @@
 
 #include "util/error.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "util/error-text.h"
@@ -70,4 +71,34 @@ const char *error_meaning(VirtaskError code, const char *locale) {
         if (g_str_has_prefix(locale, "fr") && !g_ascii_isalpha(locale[2]))
                 return text->fr;
         return info->meaning;
+}
+
+/* A slash in the middle of a word is none ("I/O error"). */
+static bool begins_path(const char *text, const char *p) {
+        return *p == '/' && (p == text || !g_ascii_isalnum(p[-1])) &&
+               !g_str_has_prefix(p, "/org/virtask1/");
+}
+
+/* A name in quotes may hold spaces. */
+static const char *end_of_path(const char *text, const char *p) {
+        char before = p > text ? p[-1] : 0;
+        const char *end = before == '\'' || before == '"' ? strchr(p, before) : NULL;
+
+        return end ?: p + strcspn(p, " \t\n'\"");
+}
+
+void error_hide_paths(GError *error) {
+        GString *shown;
+
+        if (!error)
+                return;
+        shown = g_string_new(NULL);
+        for (const char *p = error->message; *p;)
+                if (begins_path(error->message, p)) {
+                        g_string_append(shown, "…");
+                        p = end_of_path(error->message, p);
+                } else
+                        g_string_append_c(shown, *p++);
+        g_free(error->message);
+        error->message = g_string_free(shown, FALSE);
 }

@@ -47,3 +47,7 @@ char *error_to_text(const GError *error);
 /* The meaning of an error in the language of "locale" ("de", "fr_FR.UTF-8"); English when there is
  * no translation. */
 const char *error_meaning(VirtaskError code, const char *locale);
+
+/* Takes the file names out of the text of an error (NULL: nothing to do), for readers who may not
+ * know them. Object paths of ours stay. */
+void error_hide_paths(GError *error);

@@ -62,14 +62,25 @@ static bool write_all(int fd, const char *text) {
         return true;
 }
 
+int fs_create(int directory, const char *name, GError **error) {
+        int fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+                        0600);
+
+        if (fd < 0)
+                fail(error, "create", name);
+        return fd;
+}
+
+bool fs_write(int fd, const char *name, const char *text, GError **error) {
+        return write_all(fd, text) || fail(error, "write", name);
+}
+
 bool fs_replace(int directory, const char *name, const char *text, bool sync, GError **error) {
         g_autofree char *temporary = g_strconcat(name, ".new", NULL);
-        auto_fd fd = -1;
+        auto_fd fd = fs_create(directory, temporary, error);
 
-        fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                        0600);
         if (fd < 0)
-                return fail(error, "create", name);
+                return false;
         if (!write_all(fd, text) || (sync && fdatasync(fd) < 0) ||
                         renameat(directory, temporary, directory, name) < 0) {
                 fail(error, "write", name);

@@ -11,6 +11,12 @@
  * failure. */
 int fs_open_directory(const char *path, GError **error);
 
+/* Makes the file or empties it, for writing. -1 and "error" on failure. */
+int fs_create(int directory, const char *name, GError **error);
+
+/* Writes to what fs_create() has opened; "name" is for the error. */
+bool fs_write(int fd, const char *name, const char *text, GError **error);
+
 /* Replaces the file "name" of the directory by "text": a reader sees the old text or the new one.
  * With "sync" it also survives a power cut once this returns. Any thread. */
 bool fs_replace(int directory, const char *name, const char *text, bool sync, GError **error);

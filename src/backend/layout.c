@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The directories are fixed when libvirt is built (by its packages everywhere to the same), or
+ * follow from the user or from the root directory of embedded QEMU. */
+
+#include "backend/layout.h"
+
+static char *embedded_root(GUri *uri) {
+        g_autoptr(GHashTable) query = NULL;
+
+        if (!g_uri_get_query(uri))
+                return NULL;
+        query = g_uri_parse_params(g_uri_get_query(uri), -1, "&", G_URI_PARAMS_NONE, NULL);
+        return query ? g_strdup(g_hash_table_lookup(query, "root")) : NULL;
+}
+
+void layout_of_uri(const char *text, Layout *ret) {
+        g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
+
+        *ret = (Layout){NULL, NULL, NULL};
+        if (!uri || !g_str_equal(g_uri_get_scheme(uri), "qemu") ||
+                        (g_uri_get_host(uri) && *g_uri_get_host(uri)))
+                return;
+
+        if (g_str_equal(g_uri_get_path(uri), "/system")) {
+                ret->save = g_strdup("/var/lib/libvirt/qemu/save");
+                ret->run = g_strdup("/run/libvirt/qemu");
+        } else if (g_str_equal(g_uri_get_path(uri), "/session")) {
+                ret->save = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
+                ret->run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
+        } else if (g_str_equal(g_uri_get_path(uri), "/embed") && (ret->root = embedded_root(uri))) {
+                ret->save = g_build_filename(ret->root, "lib/qemu/save", NULL);
+                ret->run = g_build_filename(ret->root, "run/qemu", NULL);
+        }
+}
+
+void layout_clear(Layout *layout) {
+        g_free(layout->root);
+        g_free(layout->save);
+        g_free(layout->run);
+}

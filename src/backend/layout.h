@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Where libvirt's QEMU driver keeps its files on this host; libvirt itself does not tell. Any
+ * thread. */
+
+#include <glib.h>
+
+/* Members are NULL where they do not exist: on another host, or for another driver. */
+typedef struct Layout {
+        char *root; /* of embedded QEMU */
+        char *save; /* directory of the managed save images */
+        char *run;  /* directory of the PID files */
+} Layout;
+
+/* What follows from a connection URI. */
+void layout_of_uri(const char *uri, Layout *ret);
+void layout_clear(Layout *layout);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)

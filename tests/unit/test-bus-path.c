@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#define MODULE "bus-path"
+
+#include "bus/bus-path.h"
+#include "support.h"
+
+#define UUID    "e2c0ffee-0123-4567-89ab-cdef01234567"
+#define ENCODED "e2c0ffee_0123_4567_89ab_cdef01234567"
+
+static bool is_task(const char *path) {
+        uint32_t id = 4711;
+        bool ok = bus_path_to_task(path, &id);
+
+        /* An output is never touched on failure. */
+        g_assert_true(ok || id == 4711);
+        return ok;
+}
+
+static bool is_machine(const char *path) {
+        char uuid[UUID_STRING_SIZE] = "untouched";
+        bool ok = bus_path_to_machine(path, uuid);
+
+        g_assert_true(ok || g_str_equal(uuid, "untouched"));
+        return ok;
+}
+
+static void a_task_comes_back_from_its_path(void) {
+        const uint32_t ids[] = {1, 9, 10, 17, 4294967295};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+                g_autofree char *path = bus_path_task(ids[i]);
+                uint32_t id;
+
+                g_assert_true(bus_path_to_task(path, &id));
+                g_assert_cmpuint(id, ==, ids[i]);
+        }
+}
+
+static void a_machine_comes_back_from_its_path(void) {
+        g_autofree char *path = bus_path_machine(UUID);
+        char uuid[UUID_STRING_SIZE];
+
+        g_assert_cmpstr(path, ==, "/org/virtask1/vm/_" ENCODED);
+        g_assert_true(bus_path_to_machine(path, uuid));
+        g_assert_cmpstr(uuid, ==, UUID);
+}
+
+static void the_prefix_alone_is_no_task(void) {
+        g_assert_false(is_task("/org/virtask1/task"));
+        g_assert_false(is_task("/org/virtask1/task/"));
+        g_assert_false(is_task("/org/virtask1"));
+        g_assert_false(is_task("/"));
+        g_assert_false(is_task(""));
+}
+
+static void a_number_is_written_in_one_way_only(void) {
+        g_assert_false(is_task("/org/virtask1/task/0"));
+        g_assert_false(is_task("/org/virtask1/task/017"));
+        g_assert_false(is_task("/org/virtask1/task/+17"));
+        g_assert_false(is_task("/org/virtask1/task/-17"));
+        g_assert_false(is_task("/org/virtask1/task/ 17"));
+        g_assert_false(is_task("/org/virtask1/task/17 "));
+        g_assert_false(is_task("/org/virtask1/task/0x11"));
+        g_assert_false(is_task("/org/virtask1/task/17/x"));
+        g_assert_false(is_task("/org/virtask1/task/x"));
+}
+
+static void a_number_that_is_too_large_is_no_task(void) {
+        g_assert_false(is_task("/org/virtask1/task/4294967296"));
+        g_assert_false(is_task("/org/virtask1/task/18446744073709551633"));
+        g_assert_false(is_task("/org/virtask1/task/99999999999999999999999999"));
+}
+
+static void another_prefix_is_no_task(void) {
+        g_assert_false(is_task("/org/virtask1/tasks/17"));
+        g_assert_false(is_task("/org/virtask2/task/17"));
+        g_assert_false(is_task("/org/virtask1/vm/17"));
+}
+
+static void the_prefix_alone_is_no_machine(void) {
+        g_assert_false(is_machine("/org/virtask1/vm"));
+        g_assert_false(is_machine("/org/virtask1/vm/"));
+        g_assert_false(is_machine("/org/virtask1/vm/_"));
+        g_assert_false(is_machine("/"));
+        g_assert_false(is_machine(""));
+}
+
+static void upper_case_is_no_machine(void) {
+        g_assert_false(is_machine("/org/virtask1/vm/_E2c0ffee_0123_4567_89ab_cdef01234567"));
+        g_assert_false(is_machine("/org/virtask1/vm/_e2c0ffee_0123_4567_89ab_cdef0123456F"));
+}
+
+static void a_wrong_length_is_no_machine(void) {
+        g_assert_false(is_machine("/org/virtask1/vm/_e2c0ffee_0123_4567_89ab_cdef0123456"));
+        g_assert_false(is_machine("/org/virtask1/vm/_e2c0ffee_0123_4567_89ab_cdef012345678"));
+        g_assert_false(is_machine("/org/virtask1/vm/_e2c0ffee0123456789abcdef01234567"));
+        g_assert_false(is_machine("/org/virtask1/vm/_" ENCODED "/snapshot"));
+}
+
+static void a_dash_belongs_to_its_place(void) {
+        g_assert_false(is_machine("/org/virtask1/vm/_e2c0ffee-0123-4567-89ab-cdef01234567"));
+        g_assert_false(is_machine("/org/virtask1/vm/_e2c0ffe_e0123_4567_89ab_cdef01234567"));
+        g_assert_false(is_machine("/org/virtask1/vm/_e2c0ffee_0123_4567_89ab_cdef0123456g"));
+        g_assert_false(is_machine("/org/virtask1/vm/e2c0ffee_0123_4567_89ab_cdef012345678"));
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        ADD(a_task_comes_back_from_its_path);
+        ADD(a_machine_comes_back_from_its_path);
+        ADD(the_prefix_alone_is_no_task);
+        ADD(a_number_is_written_in_one_way_only);
+        ADD(a_number_that_is_too_large_is_no_task);
+        ADD(another_prefix_is_no_task);
+        ADD(the_prefix_alone_is_no_machine);
+        ADD(upper_case_is_no_machine);
+        ADD(a_wrong_length_is_no_machine);
+        ADD(a_dash_belongs_to_its_place);
+        return g_test_run();
+}
