@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the bus tests do with virtaskd-fake; its operations are described in tests/fake/fake-operations.h."""
+
+import os
+import re
+
+from harness import SOURCE, path_of
+
+from gi.repository import GLib
+
+VM = 'VirtualMachine'
+JOB = 'ConcreteJob'
+
+# The rows of the error table, as "Error" of a fake counts them: name without prefix -> (number, row).
+_ROW = re.compile(r'^\s+X\((\w+),\s*ERROR_(?:PREFIX|DBUS)\s+"(\w+)",\s*(0x[0-9A-F]+), "(\w*)",\s*(\d+), (\d+), (\d+),', re.MULTILINE)
+ERRORS = {match[2]: index + 1 for index, match in
+          enumerate(_ROW.finditer((SOURCE / 'src/util/error-table.h').read_text(encoding='utf-8')))}
+
+DEFINITION = """\
+<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='MiB'>64</memory>
+  <os><type>hvm</type></os>
+  <test:runstate>{state}</test:runstate>
+</domain>
+"""
+RUNNING, OFF = 1, 5
+
+
+class Gates:
+    """FIFOs at which fakes wait. Without a writer, or when the test is over, there is nothing to wait for."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self._fds = {}
+
+    def add(self):
+        """A new gate, closed; answers its number."""
+        number = len(self._fds) + 1
+        path = self.directory / f'gate.{number}'
+        os.mkfifo(path)
+        path.chmod(0o666)
+        self._fds[number] = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        return number
+
+    def release(self, gate, count=1):
+        """Lets so many pass."""
+        os.write(self._fds[gate], b'x' * count)
+
+    def close(self):
+        for number, fd in self._fds.items():
+            (self.directory / f'gate.{number}').unlink()
+            os.close(fd)
+        self._fds = {}
+
+
+def variant(value):
+    if isinstance(value, bool):
+        return GLib.Variant('b', value)
+    if isinstance(value, int):
+        return GLib.Variant('u', value)
+    return value
+
+
+def options(**values):
+    return {key: variant(value) for key, value in values.items()}
+
+
+def begin(client, vm, member, **values):
+    """Sends the call of an operation, and does not wait for its reply."""
+    return client.start(vm, VM, member, 'a{sv}', options(**values))
+
+
+def start(client, vm, member, **values):
+    """Starts an operation; answers its task."""
+    return client.finish(begin(client, vm, member, **values))
+
+
+def refuse(client, vm, member, **values):
+    """Starts an operation that has to be refused; answers the error."""
+    return client.error(vm, VM, member, 'a{sv}', options(**values))
+
+
+def wait_at(client, task, gate):
+    """Waits until the task waits at the gate."""
+    client.wait_property(task, 'Task', 'StatusText', f'at gate {gate}')
+
+
+def wait_announced(client, path, interface, name, value):
+    """Waits until this value of a property was announced."""
+    client.wait(lambda: value in client.announced(path, interface, name), what=f'{name} of {path} to be {value}')
+
+
+def uuid_of(number):
+    return f'00000000-0000-4000-8000-{number:012x}'
+
+
+def machines_uri(scratch, count, state=RUNNING):
+    """A hypervisor with so many machines, m0, m1, ..."""
+    path = scratch / 'machines.xml'
+    definitions = ''.join(DEFINITION.format(name=f'm{number}', uuid=uuid_of(number), state=state) for number in range(count))
+    path.write_text(f'<node>\n{definitions}</node>\n', encoding='utf-8')
+    return f'test://{path}'
+
+
+def machine_path(number):
+    return path_of(uuid_of(number))
+
+
+def definition(name, number):
+    """Of a machine that is off."""
+    return f"""<domain type='test'><name>{name}</name><uuid>{uuid_of(number)}</uuid><memory unit='MiB'>64</memory>
+               <os><type>hvm</type></os></domain>"""
+
+
+def settle_signals(client):
+    """Hears everything that the daemon sent so far."""
+    client.call('/org/virtask1/manager', 'org.freedesktop.DBus.Peer', 'Ping')

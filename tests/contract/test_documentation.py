@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is told in two places is the same in both."""
+
+import re
+import subprocess
+
+from harness import BUILD, SOURCE
+
+
+def section(text, title):
+    """The text of a section of a reStructuredText page."""
+    begin = text.index(f'\n{title}\n=') + 1
+    end = re.search(r'\n[A-Z ]+\n===', text[begin + len(title):])
+    return text[begin:begin + len(title) + end.start()] if end else text[begin:]
+
+
+def manual():
+    return (SOURCE / 'man/virtaskd.8.rst').read_text(encoding='utf-8')
+
+
+def defaults_of_example():
+    text = (SOURCE / 'data/virtaskd.conf').read_text(encoding='utf-8')
+    return dict(re.findall(r'^#(\w+)=(\d+)$', text, re.MULTILINE))
+
+
+def test_the_manual_and_the_example_have_the_same_configuration_keys_and_defaults():
+    text = section(manual(), 'CONFIGURATION')
+    described = {}
+    for keys, description in re.findall(r'^((?:[A-Z]\w+(?:, )?)+)\n((?:        .*\n)+)', text, re.MULTILINE):
+        numbers = re.findall(r'\((\d+)\)', description)
+        described.update(zip(keys.split(', '), numbers, strict=True))
+    assert described == defaults_of_example()
+
+
+def test_the_program_has_the_same_configuration_keys_and_defaults():
+    text = (SOURCE / 'src/service/config.c').read_text(encoding='utf-8')
+    assert dict(re.findall(r'\{"(\w+)",\s*offsetof\([^)]*\),\s*(\d+),', text)) == defaults_of_example()
+
+
+def test_the_manual_has_the_options_of_the_program():
+    usage = subprocess.run([BUILD / 'virtaskd', '--help'], capture_output=True, text=True, check=True).stdout
+    options = set(re.findall(r'--[a-z][a-z-]*', usage))
+    assert options == set(re.findall(r'^(--[a-z-]+)', section(manual(), 'OPTIONS'), re.MULTILINE))
+
+
+def test_the_manual_has_each_action():
+    policy = (SOURCE / 'data/polkit/org.virtask1.policy').read_text(encoding='utf-8')
+    actions = re.findall(r'<action id="([^"]+)"', policy)
+    text = section(manual(), 'WHO MAY WHAT')
+    assert all(f'*{action}*' in text for action in actions)
+
+
+def test_the_readme_begins_with_the_two_commands():
+    text = (SOURCE / 'README.md').read_text(encoding='utf-8')
+    commands = re.findall(r'^    (\S.*)$', text, re.MULTILINE)
+    assert [command.split()[0] for command in commands[:2]] == ['./demo', './check']

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the running daemon says of itself is what data/dbus/ says."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from harness import MANAGER, ROOT, SOURCE
+
+EMITS = 'org.freedesktop.DBus.Property.EmitsChangedSignal'
+
+OBJECTS = {
+    'manager': {'org.virtask1.Manager'},
+    'vm': {'org.virtask1.VirtualMachine'},
+    'task': {'org.virtask1.Task', 'org.virtask1.ConcreteJob'},
+}
+
+
+def arguments(member, default):
+    return [(argument.get('name'), argument.get('type'), argument.get('direction', default)) for argument in member.findall('arg')]
+
+
+def emits(prop):
+    return next((annotation.get('value') for annotation in prop.findall('annotation') if annotation.get('name') == EMITS), 'true')
+
+
+def normalized(interface):
+    """What a client can rely on; the order of members and the comments are not of it."""
+    return {
+        'methods': {member.get('name'): arguments(member, 'in') for member in interface.findall('method')},
+        'signals': {member.get('name'): [argument[:2] for argument in arguments(member, 'out')]
+                    for member in interface.findall('signal')},
+        'properties': {member.get('name'): (member.get('type'), member.get('access'), emits(member))
+                       for member in interface.findall('property')},
+    }
+
+
+def ours(text):
+    return {interface.get('name'): normalized(interface) for interface in ElementTree.fromstring(text).findall('interface')
+            if interface.get('name').startswith('org.virtask1.')}
+
+
+@pytest.fixture
+def paths(client, start_daemon):
+    """One object of each kind."""
+    start_daemon('test:///default')
+    vm = client.machine('test')
+    client.wait_task(client.call(vm, 'VirtualMachine', 'TurnOff', 'a{sv}', {}))
+    task = client.call(vm, 'VirtualMachine', 'Startup', 'a{sv}', {})
+    client.wait_task(task)
+    return {'manager': MANAGER, 'vm': vm, 'task': task}
+
+
+@pytest.mark.parametrize('kind', OBJECTS)
+def test_live_interfaces_are_those_of_the_contract(client, paths, kind):
+    live = ours(client.call(paths[kind], 'org.freedesktop.DBus.Introspectable', 'Introspect'))
+    assert set(live) == OBJECTS[kind]
+    for name, interface in live.items():
+        contract = ours((SOURCE / f'data/dbus/{name}.xml').read_bytes())[name]
+        for part in ('methods', 'signals', 'properties'):
+            assert interface[part] == contract[part], f'{name}: {part}'
+
+
+def test_all_objects_come_with_all_properties(client, paths):
+    objects = client.objects()
+    for kind, path in paths.items():
+        interfaces = {name: properties for name, properties in objects[path].items() if name.startswith('org.virtask1.')}
+        assert set(interfaces) == OBJECTS[kind]
+        for name, properties in interfaces.items():
+            assert set(properties) == set(ours((SOURCE / f'data/dbus/{name}.xml').read_bytes())[name]['properties'])
+
+
+def test_the_root_is_an_object_manager(client, paths):
+    text = client.call(ROOT, 'org.freedesktop.DBus.Introspectable', 'Introspect')
+    assert 'org.freedesktop.DBus.ObjectManager' in text
+
+
+def test_no_contract_is_without_an_object():
+    contracts = {path.stem for path in (SOURCE / 'data/dbus').glob('*.xml')}
+    assert contracts == set().union(*OBJECTS.values())

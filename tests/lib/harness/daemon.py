@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtaskd from the build directory under test."""
+
+import os
+import re
+import select
+import signal
+import socket
+import time
+
+from .namespace import Namespace, qemu_user
+from .process import TIMEOUT, Process
+from .source import BUILD
+
+SANITIZER = re.compile(r'ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error: ')
+
+
+class SanitizerReport(AssertionError):
+    """A sanitizer has found something."""
+
+
+class Daemon:
+    """Started, and ready when the constructor returns: it has said so to NOTIFY_SOCKET, as systemd would demand.
+
+    It keeps its directories over stop(), kill() and start()."""
+
+    def __init__(self, scratch, bus, uri, *, authorizer=None, options=(), config=None, user=None, namespace=None, wrapper=(),
+                 name='virtaskd', program='virtaskd', environment=None, start=True):
+        self._scratch = scratch
+        self._name = name
+        self._user = user
+        self._namespace = namespace or self._needed_namespace()
+        self._environment = environment or {}
+        self.state = scratch.directory(f'{name}.state', user)
+        self._home = scratch.directory(f'{name}.home', user)  # libvirt writes there
+        self._arguments = [*wrapper, BUILD / program, f'--address={bus.address}', f'--uri={uri}',
+                           f'--state-directory={self.state}', *options]
+        if authorizer:
+            self._arguments.append(f'--authorizer={authorizer}')
+        if config is not None:
+            path = scratch / f'{name}.conf'
+            path.write_text('[virtaskd]\n' + ''.join(f'{key}={value}\n' for key, value in config.items()), encoding='utf-8')
+            self._arguments.append(f'--config={path}')
+        self.process = None
+        self._checked = 0
+        scratch.callback(self._end)
+        if start:
+            self.start()
+
+    def _needed_namespace(self):
+        commands = qemu_user(self._scratch) if os.geteuid() == 0 and self._user is None else []
+        return Namespace(self._scratch, f'{self._name}.namespace', commands) if commands else None
+
+    def _end(self):
+        if self.process and self.process.running:
+            self.stop()
+        else:
+            self._check()
+
+    def start(self, ready=True):
+        """Starts it (again); with ready=False it may not come up."""
+        path = str(self._scratch / f'{self._name}.notify')
+        if os.path.exists(path):
+            os.unlink(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(path)
+            os.chmod(path, 0o777)
+            self.process = Process(self._scratch, self._name, self._arguments, user=self._user, namespace=self._namespace,
+                                   environment={'NOTIFY_SOCKET': path, 'HOME': str(self._home),
+                                                **self._environment})
+            if ready:
+                self._wait_ready(notify)
+        return self
+
+    def _wait_ready(self, notify):
+        poll = select.poll()
+        poll.register(notify, select.POLLIN)
+        poll.register(self.process.pidfd, select.POLLIN)
+        end = time.monotonic() + TIMEOUT
+        while (left := end - time.monotonic()) > 0:
+            events = dict(poll.poll(left * 1000))
+            if notify.fileno() in events and b'READY=1' in notify.recv(4096).split(b'\n'):
+                return
+            if self.process.pidfd in events:
+                raise RuntimeError(f'virtaskd ended with {self.process.wait()}:\n{self.log}')
+        raise RuntimeError(f'virtaskd did not become ready:\n{self.log}')
+
+    @property
+    def log(self):
+        return self.process.log if self.process else ''
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        """SIGTERM; it has to end in order."""
+        self.process.signal(signal.SIGTERM)
+        status = self.process.wait()
+        self._check()
+        assert status == 0, f'virtaskd ended with {status}:\n{self.log}'
+
+    def kill(self):
+        """kill -9, as a crash."""
+        self.process.kill()
+        self._check()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def _check(self):
+        log = self.log[self._checked:]
+        self._checked += len(log)
+        if SANITIZER.search(log):
+            raise SanitizerReport(log)
