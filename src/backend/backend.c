@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A libvirtd works on at most five calls of a connection at a time and on twenty in all, so there
- * are several connections: one for events and facts, one for progress and abort, one for operations
- * that take a moment, two for those that take minutes (four at most on each). The drivers that live
- * in our own process (embedded QEMU, the test driver) have no such limit, and some of them keep
- * their machines per connection: there it is one connection for everything.
+ * are several connections: one for events and facts, one for progress, one for aborts, one for
+ * operations that take a moment, two for those that take minutes (four at most on each). The
+ * drivers that live in our own process (embedded QEMU, the test driver) have no such limit, and
+ * some of them keep their machines per connection: there it is one connection for everything.
  *
  * A connection that is lost never heals. All are closed then, and new ones are opened; a worker in
  * the middle of a call keeps the dead one until the call has failed. The slots are the only state
@@ -23,7 +23,7 @@
 #include "backend/layout.h"
 #include "util/error.h"
 
-#define SLOTS             5
+#define SLOTS             6
 #define KEEPALIVE_SECONDS 5
 #define KEEPALIVE_COUNT   3
 
@@ -38,9 +38,10 @@ typedef struct Range {
 
 static const Range slots_of[] = {
                 [BACKEND_QUERY] = {0, 1},
-                [BACKEND_CONTROL] = {1, 1},
-                [BACKEND_SHORT] = {2, 1},
-                [BACKEND_LONG] = {3, 2},
+                [BACKEND_PROGRESS] = {1, 1},
+                [BACKEND_URGENT] = {2, 1},
+                [BACKEND_SHORT] = {3, 1},
+                [BACKEND_LONG] = {4, 2},
 };
 
 struct Backend {

@@ -31,10 +31,11 @@ typedef struct BackendHooks {
 /* What a connection is used for: libvirtd works on five calls of one connection at a time, so calls
  * that may block for minutes must not share one with those that must not. */
 typedef enum BackendPurpose {
-        BACKEND_QUERY,   /* facts and events */
-        BACKEND_CONTROL, /* progress, abort, forced power-off */
-        BACKEND_SHORT,   /* operations that take a moment */
-        BACKEND_LONG,    /* operations that take minutes */
+        BACKEND_QUERY,    /* facts and events */
+        BACKEND_PROGRESS, /* questions that may block as long as the operation they are about */
+        BACKEND_URGENT,   /* abort, forced power-off */
+        BACKEND_SHORT,    /* operations that take a moment */
+        BACKEND_LONG,     /* operations that take minutes */
 } BackendPurpose;
 
 /* A domain on loan, with its share of a connection. */

@@ -18,7 +18,7 @@
 
 /* How long a task waits for a hypervisor that went away. After that nobody can tell what became of
  * it. */
-#define RECONNECT_USEC (120 * G_USEC_PER_SEC)
+#define RECONNECT_USEC (300 * G_USEC_PER_SEC)
 #define SETTLE_ROUNDS  100 /* lost connections that one task lives through */
 #define SETTLE_MSEC    200 /* between them */
 

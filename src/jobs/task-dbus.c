@@ -11,6 +11,7 @@
 #include "bus/bus-error.h"
 #include "bus/bus-object.h"
 #include "bus/bus-path.h"
+#include "bus/bus-property.h"
 #include "jobs/task-list.h"
 #include "jobs/waiter.h"
 
@@ -278,24 +279,8 @@ static int method_get_error(sd_bus_message *call, void *userdata, sd_bus_error *
 
 /* Properties */
 
-#define GETTER(name)                                                                               \
-        static int property_get_##name(sd_bus *bus, const char *path, const char *interface,       \
-                        const char *property, sd_bus_message *reply, void *userdata,               \
-                        sd_bus_error *ret_error)
-
-/* A property that is one expression of "task". The plain way to append it, because a listing asks
- * for thousands. */
-#define TEXT_GETTER(name, type, expression)                                                        \
-        GETTER(name) {                                                                             \
-                const Task *task = userdata;                                                       \
-                return sd_bus_message_append_basic(reply, type, expression);                       \
-        }
-#define NUMBER_GETTER(name, type, c_type, expression)                                              \
-        GETTER(name) {                                                                             \
-                const Task *task = userdata;                                                       \
-                const c_type value = (c_type) (expression);                                        \
-                return sd_bus_message_append_basic(reply, type, &value);                           \
-        }
+#define TEXT_GETTER(...)   TEXT_GETTER_OF(const Task *task, __VA_ARGS__)
+#define NUMBER_GETTER(...) NUMBER_GETTER_OF(const Task *task, __VA_ARGS__)
 
 static const char *error_name(const Task *task) {
         return task->error ? error_info_of(task->error)->name : "";
@@ -356,10 +341,6 @@ GETTER(instance_id) {
         text = g_strdup_printf("Virtask:%s:%u", sd_id128_to_string(boot, boot_text), task->id);
         return sd_bus_message_append(reply, "s", text);
 }
-
-#define CONST        SD_BUS_VTABLE_PROPERTY_CONST
-#define EMITS        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-#define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 
 /* clang-format off */
 static const sd_bus_vtable task_vtable[] = {

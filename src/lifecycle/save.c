@@ -153,7 +153,7 @@ static bool save_progress(Job *job, Progress *ret) {
         unsigned long long total = 0, remaining = 0;
         int type, n = 0;
 
-        if (!backend_open_domain(job->backend, BACKEND_CONTROL, job->uuid, &loan, NULL) ||
+        if (!backend_open_domain(job->backend, BACKEND_PROGRESS, job->uuid, &loan, NULL) ||
                         virDomainGetJobStats(loan.domain, &type, &params, &n, 0) < 0)
                 return false;
         if (type != VIR_DOMAIN_JOB_NONE) {
@@ -171,7 +171,7 @@ static bool save_progress(Job *job, Progress *ret) {
 static void save_cancel(Job *job) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
 
-        if (backend_open_domain(job->backend, BACKEND_CONTROL, job->uuid, &loan, NULL) &&
+        if (backend_open_domain(job->backend, BACKEND_URGENT, job->uuid, &loan, NULL) &&
                         save_is_active(loan.domain))
                 (void) virDomainAbortJob(loan.domain);
 }

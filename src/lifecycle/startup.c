@@ -200,7 +200,7 @@ static bool startup_progress(Job *job, Progress *ret) {
 
         if (job->before && !job->before->has_image)
                 return false;
-        if (!backend_open_domain(job->backend, BACKEND_CONTROL, job->uuid, &loan, NULL))
+        if (!backend_open_domain(job->backend, BACKEND_PROGRESS, job->uuid, &loan, NULL))
                 return false;
         image = saved_image_path(loan.domain);
         return image && saved_image_progress(loan.domain, image, &ret->done, &ret->total);
@@ -212,7 +212,7 @@ static void startup_cancel(Job *job) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         int state, reason;
 
-        if (backend_open_domain(job->backend, BACKEND_CONTROL, job->uuid, &loan, NULL) &&
+        if (backend_open_domain(job->backend, BACKEND_URGENT, job->uuid, &loan, NULL) &&
                         virDomainGetState(loan.domain, &state, &reason, 0) == 0 &&
                         state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP)
                 (void) virDomainDestroy(loan.domain);

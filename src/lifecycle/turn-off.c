@@ -19,7 +19,7 @@ static bool turn_off_parse(sd_bus_message *call, void *request, GError **error) 
 
 static bool turn_off_run(Job *job, GError **error) {
         const Request *request = job->request;
-        BackendPurpose purpose = request->force ? BACKEND_CONTROL : BACKEND_SHORT;
+        BackendPurpose purpose = request->force ? BACKEND_URGENT : BACKEND_SHORT;
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
 
         if (!backend_open_domain(job->backend, purpose, job->uuid, &loan, error))

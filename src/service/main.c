@@ -166,7 +166,8 @@ static void parse_arguments(int argc, char **argv, Arguments *arguments) {
                 return;
         }
         choose_authorizer(arguments);
-        choose_presets(arguments);
+        if (!arguments->done)
+                choose_presets(arguments);
 }
 
 static int run(const ManagerOptions *options) {

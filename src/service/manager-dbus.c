@@ -5,6 +5,7 @@
 #include "bus/bus-error.h"
 #include "bus/bus-object.h"
 #include "bus/bus-options.h"
+#include "bus/bus-property.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "util/log.h"
@@ -155,11 +156,6 @@ static int method_describe_error(sd_bus_message *call, void *userdata, sd_bus_er
                         info->symbol, info->meaning);
 }
 
-#define GETTER(name)                                                                               \
-        static int property_get_##name(sd_bus *bus, const char *path, const char *interface,       \
-                        const char *property, sd_bus_message *reply, void *userdata,               \
-                        sd_bus_error *ret_error)
-
 GETTER(version) {
         return sd_bus_message_append(reply, "s", VIRTASK_VERSION);
 }
@@ -196,11 +192,6 @@ GETTER(virtual_machines) {
                                 reply, 'o', ((const VirtualMachine *) all->pdata[i])->path);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
-
-#define CONST        SD_BUS_VTABLE_PROPERTY_CONST
-#define EMITS        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-#define INVALIDATES  SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION
-#define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 
 /* clang-format off */
 static const sd_bus_vtable fixed_rows[] = {

@@ -29,7 +29,7 @@
 
 #define THREADS_SHORT  4
 #define THREADS_URGENT 2
-#define THREADS_QUERY  8
+#define THREADS_QUERY  24 /* a question may hang, but no more than one for each task */
 
 static void begin_connect(Manager *manager);
 

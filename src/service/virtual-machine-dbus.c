@@ -10,6 +10,7 @@
 
 #include "bus/bus-error.h"
 #include "bus/bus-object.h"
+#include "bus/bus-property.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "util/log.h"
@@ -57,24 +58,8 @@ static int method_request_state_change(
         return operation_call(vm->manager, call, operation, vm, TASK_REPLY_STATE_CHANGE, ret_error);
 }
 
-#define GETTER(name)                                                                               \
-        static int property_get_##name(sd_bus *bus, const char *path, const char *interface,       \
-                        const char *property, sd_bus_message *reply, void *userdata,               \
-                        sd_bus_error *ret_error)
-
-/* A property that is one expression of "vm". The plain way to append it, because a listing asks
- * for thousands. */
-#define TEXT_GETTER(name, type, expression)                                                        \
-        GETTER(name) {                                                                             \
-                const VirtualMachine *vm = userdata;                                               \
-                return sd_bus_message_append_basic(reply, type, expression);                       \
-        }
-#define NUMBER_GETTER(name, type, c_type, expression)                                              \
-        GETTER(name) {                                                                             \
-                const VirtualMachine *vm = userdata;                                               \
-                const c_type value = (c_type) (expression);                                        \
-                return sd_bus_message_append_basic(reply, type, &value);                           \
-        }
+#define TEXT_GETTER(...)   TEXT_GETTER_OF(const VirtualMachine *vm, __VA_ARGS__)
+#define NUMBER_GETTER(...) NUMBER_GETTER_OF(const VirtualMachine *vm, __VA_ARGS__)
 
 static const Task *holder_of(const VirtualMachine *vm) {
         return task_list_holder(vm->manager->tasks, vm->path);
@@ -117,10 +102,6 @@ GETTER(active_tasks) {
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
-
-#define CONST        SD_BUS_VTABLE_PROPERTY_CONST
-#define EMITS        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-#define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 
 /* clang-format off */
 static const sd_bus_vtable fixed_rows[] = {
