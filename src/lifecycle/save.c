@@ -72,7 +72,9 @@ static bool save_run(Job *job, GError **error) {
         if (virDomainManagedSave(loan.domain, flags) < 0) {
                 backend_error_set(error, "Failed to save '%s'", virDomainGetName(loan.domain));
                 reset_downtime(loan.domain);
-                remove_half_image(job, loan.domain);
+                /* After a cancel libvirt has removed it, and the machine may be another task's. */
+                if (!job_is_cancelled(job))
+                        remove_half_image(job, loan.domain);
                 return false;
         }
         note_result(job, loan.domain);
