@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* libvirt has some hundred error numbers; the few that a client can act on are rows of the table
- * below, the rest is the Backend error with libvirt's number in the text. Two kinds have no number
- * of their own: a lost connection (everything that the RPC layer reports) and a full disk (found in
- * the text, which is English because the daemon runs in the C locale). */
+ * below, the rest is the Backend error with libvirt's number in the text. Some kinds have no
+ * number of their own: a lost connection is everything that the RPC layer reports, and a full disk,
+ * a locked file and flags that a driver does not know are found in the text, which is English
+ * because the daemon runs in the C locale. */
 
 #include "backend/backend-error.h"
 
@@ -40,6 +41,10 @@ static VirtaskError classify(const virError *error) {
                 return VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE;
         if (error->message && strstr(error->message, "No space left on device"))
                 return VIRTASK_ERROR_DISK_FULL;
+        if (error->message && strstr(error->message, "No such file or directory"))
+                return VIRTASK_ERROR_FILE_NOT_FOUND;
+        if (error->message && strstr(error->message, "unsupported flags"))
+                return VIRTASK_ERROR_NOT_SUPPORTED;
         if (error->message && strstr(error->message, "\" lock"))
                 return VIRTASK_ERROR_FILE_IN_USE;
         for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)

@@ -276,5 +276,8 @@ Verdict authorizer_check(Authorizer *authorizer,
                 return ask_polkit(authorizer, call, uid, action, details, error);
         if (query->verdict == VERDICT_DENIED)
                 return deny(query->refusal, error);
+        /* Polkit may have thought for minutes. */
+        if (query->verdict == VERDICT_ALLOWED && !peer_is_there(authorizer->peers, call, error))
+                return VERDICT_DENIED;
         return query->verdict;
 }

@@ -5,8 +5,10 @@
  * then, the question fails, and if it goes later, the signal comes. One match per caller and not
  * one for all names, because the latter would wake us for every connection of the whole system.
  *
- * The match is asked for without wanting an answer: the caller waits for us, and a bus that refuses
- * one match too many only means that a peer is remembered longer than it lives. */
+ * The match is asked for without wanting an answer, because the caller waits for us. A bus allows a
+ * connection 512 of them and refuses more; so no more peers are remembered than PEERS_MAX, unless
+ * they are watched, and whoever is about to do something for a peer that may have left unseen asks
+ * the bus once more (peer_is_there()). */
 
 #include "bus/peer.h"
 
@@ -14,6 +16,7 @@
 
 #define DBUS_NAME "org.freedesktop.DBus"
 #define DBUS_PATH "/org/freedesktop/DBus"
+#define PEERS_MAX 256
 
 typedef struct Peer {
         PeerList *list;
@@ -126,6 +129,21 @@ static int ask_uid(sd_bus *bus, const char *name, uid_t *ret_uid) {
         return sd_bus_creds_get_euid(creds, ret_uid);
 }
 
+/* Forgets one that nobody watches: he is asked about again when he comes again. */
+static void make_room(PeerList *list) {
+        GHashTableIter iter;
+        void *value;
+
+        if (g_hash_table_size(list->peers) < PEERS_MAX)
+                return;
+        g_hash_table_iter_init(&iter, list->peers);
+        while (g_hash_table_iter_next(&iter, NULL, &value))
+                if (((const Peer *) value)->watches->len == 0) {
+                        g_hash_table_iter_remove(&iter);
+                        return;
+                }
+}
+
 static Peer *find_or_ask(PeerList *list, sd_bus_message *message) {
         const char *name = sd_bus_message_get_sender(message);
         Peer *peer;
@@ -136,6 +154,7 @@ static Peer *find_or_ask(PeerList *list, sd_bus_message *message) {
         if (peer)
                 return peer;
 
+        make_room(list);
         peer = g_new0(Peer, 1);
         peer->list = list;
         peer->name = g_strdup(name);
@@ -149,16 +168,26 @@ static Peer *find_or_ask(PeerList *list, sd_bus_message *message) {
         return peer;
 }
 
+static bool no_caller(GError **error) {
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ACCESS_DENIED,
+                        "The caller has left the bus");
+        return false;
+}
+
 bool peer_uid(PeerList *list, sd_bus_message *message, uid_t *ret_uid, GError **error) {
         Peer *peer = find_or_ask(list, message);
 
-        if (!peer) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ACCESS_DENIED,
-                                "The caller has left the bus");
-                return false;
-        }
+        if (!peer)
+                return no_caller(error);
         *ret_uid = peer->uid;
         return true;
+}
+
+bool peer_is_there(PeerList *list, sd_bus_message *message, GError **error) {
+        const char *name = sd_bus_message_get_sender(message);
+        uid_t uid;
+
+        return (name && ask_uid(list->bus, name, &uid) >= 0) || no_caller(error);
 }
 
 PeerWatch *peer_watch_new(PeerList *list, sd_bus_message *message, PeerGone gone, void *userdata) {

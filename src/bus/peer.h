@@ -19,6 +19,10 @@ PeerList *peer_list_free(PeerList *list);
  * bus (one round trip), later ones read memory. ACCESS_DENIED if the sender has left. */
 bool peer_uid(PeerList *list, sd_bus_message *message, uid_t *ret_uid, GError **error);
 
+/* Asks the bus whether the sender is still there; ACCESS_DENIED if not. Only for where it matters
+ * very much: it is a round trip. */
+bool peer_is_there(PeerList *list, sd_bus_message *message, GError **error);
+
 /* Calls gone(userdata) once when the sender leaves the bus. The caller owns the watch and frees it,
  * before or after; NULL if the sender has left already. */
 PeerWatch *peer_watch_new(PeerList *list, sd_bus_message *message, PeerGone gone, void *userdata);

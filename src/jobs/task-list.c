@@ -138,6 +138,17 @@ static void let_go(TaskList *list, Task *task) {
                 g_hash_table_remove(list->reservations, task->object);
 }
 
+/* The record of the ledger */
+
+static void record(TaskList *list, Task *task) {
+        g_autoptr(GKeyFile) file = task_store(task);
+        g_autoptr(GError) error = NULL;
+
+        if (!ledger_write(list->ledger, task->id, file, &error))
+                log_warning("What is known of task %u may be forgotten: %s", task->id,
+                                error->message);
+}
+
 /* Jobs */
 
 static void on_job_committed(void *owner) {
@@ -196,17 +207,9 @@ static void on_job_begun(void *data) {
         Task *task = job->owner;
 
         task_set_state(task, TASK_RUNNING);
+        if (task->id)
+                record(task->list, task);
         sampler_add(task->list->sampler, job);
-}
-
-/* The record of the ledger */
-
-static void record(TaskList *list, Task *task) {
-        g_autoptr(GKeyFile) file = task_store(task);
-        g_autoptr(GError) error = NULL;
-
-        if (!ledger_write(list->ledger, task->id, file, &error))
-                log_warning("The end of task %u may be forgotten: %s", task->id, error->message);
 }
 
 /* Forgetting */

@@ -208,7 +208,7 @@ const char *task_status_text(const Task *task) {
 void task_set_state(Task *task, TaskState state) {
         task->state = state;
         task->state_changed = g_get_real_time();
-        if (state == TASK_RUNNING)
+        if (state == TASK_RUNNING && !task->started) /* one that is taken over began before */
                 task->started = task->state_changed;
         if (task->id)
                 publication_touch(&task->publication,

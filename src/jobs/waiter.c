@@ -8,6 +8,7 @@
 #include "bus/bus-error.h"
 
 #define TIMEOUT_MAX_MSEC 4000000 /* of the documents */
+#define ACCURACY_USEC    1000    /* 0 would mean a quarter of a second */
 
 typedef struct Waiter {
         Task *task;
@@ -91,8 +92,8 @@ bool waiter_add(Task *task,
         waiter->watch = peer_watch_new(context->peers, call, on_sender_gone, waiter);
         if (timeout_msec > 0)
                 (void) sd_event_add_time_relative(sd_bus_get_event(context->bus), &waiter->timer,
-                                CLOCK_MONOTONIC, (uint64_t) timeout_msec * 1000, 0, on_timeout,
-                                waiter);
+                                CLOCK_MONOTONIC, (uint64_t) timeout_msec * 1000, ACCURACY_USEC,
+                                on_timeout, waiter);
         if (!waiter->watch)
                 waiter_free(waiter);
         return true;

@@ -24,7 +24,7 @@ static bool undefine(Job *job,
         if (virDomainUndefineFlags(loan.domain, flags) == 0)
                 return true;
         backend_error_set(error, "Failed to %s '%s'", verb, virDomainGetName(loan.domain));
-        if (!g_error_matches(*error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT))
+        if (!g_error_matches(*error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED))
                 return false;
         g_clear_error(error);
         if (virDomainUndefineFlags(loan.domain, flags_of_simple_drivers) == 0)

@@ -63,6 +63,19 @@ static bool read_key(Config *config, GKeyFile *file, const char *name, GError **
         return true;
 }
 
+static bool check_groups(GKeyFile *file, GError **error) {
+        g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+
+        for (unsigned i = 0; groups[i]; i++) {
+                if (g_str_equal(groups[i], GROUP))
+                        continue;
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
+                                "The group [%s] is not known", groups[i]);
+                return false;
+        }
+        return true;
+}
+
 bool config_read(Config *config, const char *path, GError **error) {
         g_autoptr(GKeyFile) file = g_key_file_new();
         g_auto(GStrv) names = NULL;
@@ -72,6 +85,8 @@ bool config_read(Config *config, const char *path, GError **error) {
         if (!path || !g_file_test(path, G_FILE_TEST_EXISTS))
                 return true;
         if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, error))
+                return false;
+        if (!check_groups(file, error))
                 return false;
         names = g_key_file_get_keys(file, GROUP, NULL, NULL);
         for (unsigned i = 0; names && names[i]; i++)

@@ -240,7 +240,8 @@ static void back_off(Manager *manager, const GError *error) {
                 log_warning("%s; trying again until it works", error->message);
         manager->reconnect = sd_event_source_disable_unref(manager->reconnect);
         (void) sd_event_add_time_relative(manager->event, &manager->reconnect, CLOCK_MONOTONIC,
-                        MIN(delay, RECONNECT_MAX_USEC), 0, on_reconnect_time, manager);
+                        MIN(delay, RECONNECT_MAX_USEC), RECONNECT_FIRST_USEC / 10,
+                        on_reconnect_time, manager);
 }
 
 static void take_machines(Manager *manager, GPtrArray *all) {

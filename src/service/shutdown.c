@@ -48,8 +48,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
         r = sd_event_add_time_relative(manager->event, NULL, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
                         on_out_of_patience, manager);
         if (r >= 0)
-                r = sd_event_add_time_relative(
-                                manager->event, NULL, CLOCK_MONOTONIC, 0, 0, on_look, manager);
+                r = sd_event_add_time_relative(manager->event, NULL, CLOCK_MONOTONIC, 0,
+                                LOOK_USEC / 10, on_look, manager);
         return r < 0 ? sd_event_exit(manager->event, 0) : 0;
 }
 

@@ -30,6 +30,9 @@ CHALLENGE_NAME = 'org.freedesktop.DBus.Error.InteractiveAuthorizationRequired'
 LIMIT_NAME = 'org.freedesktop.DBus.Error.LimitsExceeded'
 VM = 'VirtualMachine'
 
+# Reads answer within this, whatever hangs.
+READ_SECONDS = 0.1
+
 RUN_STATES = {'running': 1, 'paused': 3, 'turned-off': 5, 'saved': 1}
 
 

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.root
 
 # A save of this much takes a second or two, long enough to be met in the middle.
 BIG = 384
+TRIES = 5
 
 CAPABILITY_LINES = ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs')
 
@@ -112,11 +113,18 @@ def test_a_save_with_progress_and_a_restore(house, guest):
 
 
 def test_a_save_that_is_cancelled(house, guest):
-    before = guest.wait_ticks()
-    task = house.begin(guest, 'Save')
-    house.granted.wait_property(task, 'Task', 'BytesDone', lambda done: done > 0)
-    house.granted.call(task, 'Task', 'Cancel')
-    assert house.granted.wait_task(task)['ResultName'] == 'cancelled'
+    """It may be over before the cancel comes; then another one is tried."""
+    for _ in range(TRIES):
+        before = guest.wait_ticks()
+        task = house.begin(guest, 'Save')
+        house.granted.wait_property(task, 'Task', 'BytesDone', lambda done: done > 0)
+        refused = outcome(house.granted, task, 'Task', 'Cancel')
+        result = house.granted.wait_task(task)['ResultName']
+        if result == 'cancelled':
+            break
+        assert result == 'success' and (refused is None or refused.short in ('NotCancelable', 'AlreadyComplete'))
+        house.do(guest, 'Startup')
+    assert result == 'cancelled'
     assert house.state(guest) == 'running' and house.libvirtd.saved_files() == []
     guest.assert_goes_on(before)
 

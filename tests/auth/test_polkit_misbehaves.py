@@ -6,14 +6,14 @@ import statistics
 import fakes
 import pytest
 from harness import LONG, MANAGER, Polkitd
-from houses import (CHALLENGE_NAME, DEFAULT, DENIED_NAME, GRANTED, LIMIT_NAME, RULES, VM, outcome, read_times, refusal, save)
+from houses import (CHALLENGE_NAME, DEFAULT, DENIED_NAME, GRANTED, LIMIT_NAME, READ_SECONDS, RULES, VM, outcome, read_times, refusal,
+                    save)
 from polkits import Agent, MockPolkit
 
 pytestmark = pytest.mark.root
 
 # What authorizer.c gives polkit, and what a loaded computer adds to it.
 PLAIN_SECONDS, DIALOG_SECONDS, MARGIN = 10, 120, 30
-READ_SECONDS = 0.1
 
 
 def assert_nothing_happened(house, state='running'):

@@ -4,7 +4,7 @@
 import fakes
 import pytest
 from harness import MANAGER, Client, Polkitd
-from houses import DEFAULT, DENIED, DENIED_NAME, GRANTED, OWNER, RULES, VM, outcome, refusal, save
+from houses import DENIED, DENIED_NAME, GRANTED, OWNER, RULES, VM, outcome, refusal, save
 from polkits import AUTHORITY, POLKIT, Agent
 
 pytestmark = pytest.mark.root

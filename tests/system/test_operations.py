@@ -256,7 +256,8 @@ def test_a_missing_disk_fails_the_task(house):
     guest = house.register('nodisk', boot=False)
     guest.image.unlink()
     task = house.client.wait_task(house.begin(guest, 'Startup'))
-    assert task['ResultName'] != 'success' and task['ErrorName'].startswith('org.virtask1.Error.')
+    assert task['ErrorName'] == 'org.virtask1.Error.FileNotFound', task['ErrorDescription']
+    assert str(guest.image) not in task['ErrorDescription']
     assert house.state(guest) == 'turned-off'
     house.do(guest, 'Delete')
 

@@ -32,8 +32,29 @@ static void on_gone(void *userdata) {
         gone++;
 }
 
+static bool is_on_bus(sd_bus *observer, const char *name) {
+        auto_message reply = NULL;
+        int there;
+
+        g_assert_cmpint(sd_bus_call_method(observer, "org.freedesktop.DBus",
+                                        "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                        "NameHasOwner", NULL, &reply, "s", name),
+                        >=, 0);
+        g_assert_cmpint(sd_bus_message_read(reply, "b", &there), >, 0);
+        return there;
+}
+
+/* The bus reads our end of its sockets in no order, so its own word counts. */
 static void leave(void) {
+        auto_bus observer = test_bus_open(NULL);
+        g_autofree char *name = NULL;
+        const char *unique;
+
+        g_assert_cmpint(sd_bus_get_unique_name(client, &unique), >=, 0);
+        name = g_strdup(unique);
         client = sd_bus_flush_close_unref(client);
+        while (is_on_bus(observer, name))
+                ;
 }
 
 static void a_caller_is_who_the_bus_says(void) {
@@ -167,6 +188,43 @@ static void a_connection_is_asked_for_once(void) {
         teardown();
 }
 
+static void who_left_is_not_there(void) {
+        auto_message call = NULL;
+        g_autoptr(GError) error = NULL;
+        uid_t uid;
+
+        setup();
+        call = test_call(event, client, server, NULL, NULL);
+        g_assert_true(peer_uid(peers, call, &uid, NULL));
+        g_assert_true(peer_is_there(peers, call, NULL));
+        leave();
+        g_assert_false(peer_is_there(peers, call, &error));
+        assert_error(error, ACCESS_DENIED);
+        teardown();
+}
+
+/* A bus allows a connection 512 matches, and each peer needs one. */
+static void many_callers_are_known_and_the_watched_ones_stay(void) {
+        auto_message watched = NULL;
+        PeerWatch *watch;
+
+        setup();
+        watched = test_call(event, client, server, NULL, NULL);
+        watch = peer_watch_new(peers, watched, on_gone, NULL);
+        for (int i = 0; i < 600; i++) {
+                auto_bus other = test_bus_open(event);
+                auto_message call = test_call(event, other, server, NULL, NULL);
+                uid_t uid;
+
+                g_assert_true(peer_uid(peers, call, &uid, NULL));
+                g_assert_cmpuint(uid, ==, geteuid());
+        }
+        leave();
+        drive_until(event, gone == 1);
+        peer_watch_free(watch);
+        teardown();
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD(a_caller_is_who_the_bus_says);
@@ -177,5 +235,7 @@ int main(int argc, char **argv) {
         ADD(a_watch_may_free_another_of_the_same_caller);
         ADD(a_watch_may_outlive_the_list);
         ADD(a_connection_is_asked_for_once);
+        ADD(who_left_is_not_there);
+        ADD(many_callers_are_known_and_the_watched_ones_stay);
         return g_test_run();
 }

@@ -4,7 +4,7 @@
 import subprocess
 
 import pytest
-from harness import BUILD, Bus, Client, Daemon
+from harness import BUILD, Client, Daemon
 from houses import DEFAULT, DENIED_NAME, GRANTED, VM, outcome
 from polkits import MockPolkit
 
@@ -33,18 +33,23 @@ def test_the_own_user_and_root_only(scratch, bus, user, authorizer):
     assert mock.questions == 0
 
 
-def start_on_system_bus(scratch, bus):
-    return Daemon(scratch, bus, 'test:///default', options=['--system'], environment={'DBUS_SYSTEM_BUS_ADDRESS': bus.address})
-
-
-def test_on_the_system_bus_polkit_is_asked(scratch):
-    bus = Bus(scratch)
+def test_on_the_system_bus_polkit_is_asked(scratch, bus):
     mock = MockPolkit(bus)
-    start_on_system_bus(scratch, bus)
+    Daemon(scratch, bus, 'test:///default', options=['--system'], environment={'DBUS_SYSTEM_BUS_ADDRESS': bus.address})
     nobody = Client(bus, user=DEFAULT)
     call = nobody.start(nobody.machine('test'), VM, 'Pause')
     mock.answer(mock.question(), True)
     assert nobody.finish(call) is None
+
+
+def test_on_a_user_bus_the_owner_is_the_rule(scratch, bus):
+    mock = MockPolkit(bus)
+    Daemon(scratch, bus, 'test:///default', user=GRANTED, options=['--user'], environment={'DBUS_SESSION_BUS_ADDRESS': bus.address})
+    own, nobody = Client(bus, user=GRANTED), Client(bus, user=DEFAULT)
+    vm = own.machine('test')
+    assert outcome(nobody, vm, VM, 'Pause').name == DENIED_NAME
+    assert outcome(own, vm, VM, 'Pause') is None
+    assert mock.questions == 0
 
 
 def test_a_daemon_without_root_on_a_private_bus_can_ask_polkit(scratch, bus):

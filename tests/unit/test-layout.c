@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#define MODULE "layout"
+
+#include "backend/layout.h"
+#include "support.h"
+
+static void assert_layout(const char *uri, const char *root, const char *save, const char *run) {
+        g_auto(Layout) layout = {NULL, NULL, NULL};
+
+        layout_of_uri(uri, &layout);
+        g_assert_cmpstr(layout.root, ==, root);
+        g_assert_cmpstr(layout.save, ==, save);
+        g_assert_cmpstr(layout.run, ==, run);
+}
+
+static void the_system_has_its_directories(void) {
+        assert_layout("qemu:///system", NULL, "/var/lib/libvirt/qemu/save", "/run/libvirt/qemu");
+}
+
+static void a_session_has_those_of_its_user(void) {
+        g_autofree char *save =
+                        g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
+        g_autofree char *run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
+
+        assert_layout("qemu:///session", NULL, save, run);
+}
+
+static void embedded_qemu_has_those_below_its_root(void) {
+        assert_layout("qemu:///embed?root=/srv/a%20b", "/srv/a b", "/srv/a b/lib/qemu/save",
+                        "/srv/a b/run/qemu");
+        assert_layout("qemu:///embed?x=1&root=/r", "/r", "/r/lib/qemu/save", "/r/run/qemu");
+}
+
+static void without_a_root_nothing_is_known(void) {
+        assert_layout("qemu:///embed", NULL, NULL, NULL);
+        assert_layout("qemu:///embed?x=1", NULL, NULL, NULL);
+}
+
+static void the_files_of_another_host_are_not_ours(void) {
+        assert_layout("qemu://host/system", NULL, NULL, NULL);
+        assert_layout("qemu+ssh://user@host/system", NULL, NULL, NULL);
+}
+
+static void another_driver_has_none(void) {
+        assert_layout("test:///default", NULL, NULL, NULL);
+        assert_layout("xen:///system", NULL, NULL, NULL);
+        assert_layout("qemu:///other", NULL, NULL, NULL);
+        assert_layout("no uri", NULL, NULL, NULL);
+        assert_layout("", NULL, NULL, NULL);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        ADD(the_system_has_its_directories);
+        ADD(a_session_has_those_of_its_user);
+        ADD(embedded_qemu_has_those_below_its_root);
+        ADD(without_a_root_nothing_is_known);
+        ADD(the_files_of_another_host_are_not_ours);
+        ADD(another_driver_has_none);
+        return g_test_run();
+}
