@@ -13,11 +13,11 @@
 #include "pager.h"
 #include "progress.h"
 #include "table.h"
+#include "task-private.h"
+#include "task-report.h"
 #include "terminal.h"
 #include "text.h"
 #include "verbs.h"
-
-#define SHORT_USEC (5 * USEC_PER_SEC)
 
 enum {
         COLUMN_ID,
@@ -117,7 +117,7 @@ ExitCode cmd_tasks(Session *s, const char *verb, char **arguments) {
         json_begin(&json, NULL, '[');
         for (size_t i = 0; i < inventory.n_tasks; i++)
                 if (is_wanted(s, inventory.tasks + i, ref.path))
-                        task_info_to_json(inventory.tasks + i, &json, NULL);
+                        task_info_to_json(inventory.tasks + i, &json, NULL, NULL);
         json_end(&json, ']');
         json_flush(&json);
         return EXIT_CODE_OK;
@@ -147,20 +147,6 @@ static ExitCode load_task(TaskInfo *t, Session *s, const char *path) {
         if (t->subject)
                 t->machine = bus_client_read_string(s, t->subject, MACHINE_INTERFACE, "Name");
         return EXIT_CODE_OK;
-}
-
-/* GetLog or GetResults; NULL if we may not read it. Nobody is asked for a password for that. */
-static sd_bus_message *read_private(
-                Session *s, const TaskInfo *t, const char *member, bool with_skip) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
-                        bus_client_new_call(s, t->path, TASK_INTERFACE, member);
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        sd_bus_message *reply = NULL;
-
-        (void) sd_bus_message_set_allow_interactive_authorization(m, false);
-        if (with_skip && sd_bus_message_append(m, "u", 0) < 0)
-                return NULL;
-        return bus_client_try(s, m, SHORT_USEC, &error, &reply) < 0 ? NULL : reply;
 }
 
 static void print_field(const char *label, const char *value) {
@@ -222,9 +208,8 @@ static void print_state(const TaskInfo *t) {
 }
 
 static void print_task(Session *s, const TaskInfo *t) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results =
-                        read_private(s, t, "GetResults", false);
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *log = read_private(s, t, "GetLog", true);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = task_private_results(s, t->path);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *log = task_private_log(s, t->path);
         _cleanup_free_ char *owner = xasprintf("%s (%u)", t->owner ? t->owner : "", t->owner_uid);
         _cleanup_free_ char *title = text_escape(t->description ? t->description : "");
 
@@ -254,8 +239,6 @@ static void print_task(Session *s, const TaskInfo *t) {
 
 ExitCode cmd_task(Session *s, const char *verb, char **arguments) {
         _cleanup_free_ char *path = task_info_path(arguments[0]);
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = NULL;
-        _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
         _cleanup_(task_info_clear) TaskInfo t = {0};
         ExitCode code;
 
@@ -270,8 +253,6 @@ ExitCode cmd_task(Session *s, const char *verb, char **arguments) {
                 print_task(s, &t);
                 return EXIT_CODE_OK;
         }
-        results = read_private(s, &t, "GetResults", false);
-        task_info_to_json(&t, &json, results);
-        json_flush(&json);
+        task_report_json(s, &t);
         return EXIT_CODE_OK;
 }

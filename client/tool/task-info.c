@@ -92,12 +92,16 @@ bool task_info_is_cancelled(const TaskInfo *t) {
         return t->is_complete && t->result == RESULT_CANCELLED;
 }
 
+bool task_info_is_failed(const TaskInfo *t) {
+        return t->is_complete && t->result != RESULT_SUCCESS && t->result != RESULT_CANCELLED;
+}
+
 const char *task_info_state(const TaskInfo *t) {
         if (!t->is_complete)
                 return "running";
-        if (t->result == RESULT_SUCCESS)
-                return "done";
-        return task_info_is_cancelled(t) ? "cancelled" : "failed";
+        if (task_info_is_failed(t))
+                return "failed";
+        return task_info_is_cancelled(t) ? "cancelled" : "done";
 }
 
 ExitCode task_info_exit_code(const TaskInfo *t) {
@@ -161,7 +165,26 @@ static void result_to_json(JsonWriter *w, sd_bus_message *results) {
         json_end(w, '}');
 }
 
-void task_info_to_json(const TaskInfo *t, JsonWriter *w, sd_bus_message *results) {
+static void log_to_json(JsonWriter *w, sd_bus_message *log) {
+        const char *text = NULL;
+        uint32_t priority = 0;
+        uint64_t usec = 0;
+
+        if (sd_bus_message_enter_container(log, SD_BUS_TYPE_ARRAY, "(tus)") < 0)
+                return;
+        json_begin(w, "log", '[');
+        while (sd_bus_message_read(log, "(tus)", &usec, &priority, &text) > 0) {
+                json_begin(w, NULL, '{');
+                json_unsigned(w, "time_us", usec);
+                json_unsigned(w, "priority", priority);
+                json_string(w, "text", text);
+                json_end(w, '}');
+        }
+        json_end(w, ']');
+}
+
+void task_info_to_json(
+                const TaskInfo *t, JsonWriter *w, sd_bus_message *results, sd_bus_message *log) {
         json_begin(w, NULL, '{');
         json_unsigned(w, "id", t->id);
         json_string(w, "operation", t->operation);
@@ -189,5 +212,7 @@ void task_info_to_json(const TaskInfo *t, JsonWriter *w, sd_bus_message *results
         json_string(w, "owner", t->owner);
         json_string(w, "path", t->path);
         json_string(w, "subject", t->subject);
+        if (log)
+                log_to_json(w, log);
         json_end(w, '}');
 }

@@ -52,6 +52,7 @@ char *task_info_path(const char *argument);
 /* running, done, failed, cancelled. */
 const char *task_info_state(const TaskInfo *t);
 bool task_info_is_cancelled(const TaskInfo *t);
+bool task_info_is_failed(const TaskInfo *t);
 ExitCode task_info_exit_code(const TaskInfo *t);
 
 /* "save" of vm-save, and "Saved" (or "Done" for an operation that a newer service has). */
@@ -62,5 +63,7 @@ const char *task_info_past(const TaskInfo *t);
 uint64_t task_info_duration(const TaskInfo *t);
 uint64_t task_info_left(const TaskInfo *t);
 
-/* The object of wait --json. @results is an a{sv} (GetResults), or NULL. */
-void task_info_to_json(const TaskInfo *t, JsonWriter *w, sd_bus_message *results);
+/* The object of wait --json. @results is an a{sv} (GetResults), @log an a(tus) (GetLog); either may
+ * be NULL. */
+void task_info_to_json(
+                const TaskInfo *t, JsonWriter *w, sd_bus_message *results, sd_bus_message *log);

@@ -2,39 +2,32 @@
 
 /* The last word on a task. Success goes to standard output, everything else to standard error; with
  * --json each task is one object on standard output whatever its end. Called by wait-task.c and
- * cmd-watch.c on the event loop; the two short questions to the service that are asked here have a
+ * cmd-watch.c on the event loop; the short questions to the service that are asked here have a
  * small timeout. */
 
-#include "task-report.h"
+#include <string.h>
+
 #include "message.h"
+#include "task-private.h"
+#include "task-report.h"
 #include "text.h"
 
-#define RESULTS_USEC (5 * USEC_PER_SEC)
+/* What led to a failure stands at the end of the log. */
+#define LOG_LINES 5
 
 static const char *or_empty(const char *text) {
         return text ? text : "";
 }
 
-static sd_bus_message *read_results(Session *s, const TaskInfo *t) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
-                        bus_client_new_call(s, t->path, TASK_INTERFACE, "GetResults");
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        sd_bus_message *reply = NULL;
-
-        /* Only the owner and root may read them; for others the object stays empty. */
-        (void) sd_bus_message_set_allow_interactive_authorization(m, false);
-        if (bus_client_try(s, m, RESULTS_USEC, &error, &reply) < 0)
-                return NULL;
-        return reply;
-}
-
 void task_report_json(Session *s, const TaskInfo *info) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = NULL, *log = NULL;
         _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
 
         if (info->is_complete)
-                results = read_results(s, info);
-        task_info_to_json(info, &json, results);
+                results = task_private_results(s, info->path);
+        if (task_info_is_failed(info))
+                log = task_private_log(s, info->path);
+        task_info_to_json(info, &json, results, log);
         json_flush(&json);
 }
 
@@ -61,17 +54,38 @@ static void print_cancelled(Session *s, const TaskInfo *t) {
                 message_error("task %u cancelled", t->id);
 }
 
-static void print_failed(const TaskInfo *t) {
+/* Everybody may read the description of an error, therefore it names no files. The log does, and
+ * tells what came before; @told is what it needs not repeat. */
+static void print_log(Session *s, const TaskInfo *t, const char *told) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *log = NULL;
+        const char *lines[LOG_LINES], *text = NULL;
+        size_t count = 0;
+
+        if (s->options.quiet)
+                return;
+        log = task_private_log(s, t->path);
+        if (!log || sd_bus_message_enter_container(log, SD_BUS_TYPE_ARRAY, "(tus)") < 0)
+                return;
+        while (sd_bus_message_read(log, "(tus)", NULL, NULL, &text) > 0)
+                if (strcmp(text, told) != 0)
+                        lines[count++ % LOG_LINES] = text;
+        for (size_t i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
+                message_note("  %s", lines[i % LOG_LINES]);
+}
+
+static void print_failed(Session *s, const TaskInfo *t) {
         const char *why = t->error_description;
 
         if ((!why || !*why) && t->error_name)
                 why = error_meaning(t->error_name);
-        message_error("task %u (%s) failed: %s", t->id, or_empty(t->description),
-                        why ? why : or_empty(t->result_name));
+        if (!why)
+                why = or_empty(t->result_name);
+        message_error("task %u (%s) failed: %s", t->id, or_empty(t->description), why);
+        print_log(s, t, why);
 }
 
 /* The end of a task that "virtask cancel" has asked to stop. */
-static ExitCode report_wanted(const Session *s, const TaskInfo *t) {
+static ExitCode report_wanted(Session *s, const TaskInfo *t) {
         if (task_info_is_cancelled(t)) {
                 if (!s->options.quiet)
                         message_result("Cancelled task %u (%s)", t->id, or_empty(t->description));
@@ -79,6 +93,8 @@ static ExitCode report_wanted(const Session *s, const TaskInfo *t) {
         }
         message_error("task %u (%s) ended with \"%s\" before it could be cancelled", t->id,
                         or_empty(t->description), or_empty(t->result_name));
+        if (task_info_is_failed(t))
+                print_log(s, t, "");
         return EXIT_CODE_STATE;
 }
 
@@ -117,7 +133,7 @@ ExitCode task_report_end(Session *s, const FeedTask *t, const TaskReportMode *mo
         if (code == EXIT_CODE_CANCELLED)
                 print_cancelled(s, &t->info);
         else if (code != EXIT_CODE_OK)
-                print_failed(&t->info);
+                print_failed(s, &t->info);
         else if (!s->options.quiet)
                 print_success(&t->info, mode);
         return code;

@@ -15,5 +15,5 @@ typedef struct TaskReportMode {
 /* Prints how @t ended, or why that can not be known, and returns the exit code. */
 ExitCode task_report_end(Session *s, const FeedTask *t, const TaskReportMode *mode);
 
-/* Prints the object of @info, with its results if it has ended. */
+/* Prints the object of @info, with its results if it has ended, and its log if it has failed. */
 void task_report_json(Session *s, const TaskInfo *info);

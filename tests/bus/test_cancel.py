@@ -153,8 +153,8 @@ def test_cancel_at_random_moments_tells_the_truth(client, vm, member):
     print(f'seed {seed}')
     ends = {'cancelled': 0, 'success': 0}
     for _ in range(ROUNDS):
-        task = start(client, vm, member, Milliseconds=10, Total=100)
-        for _ in range(chance.randrange(40)):
+        task = start(client, vm, member, Milliseconds=5, Total=100)
+        for _ in range(chance.randrange(120)):
             settle_signals(client)
         try:
             client.call(task, 'Task', 'Cancel')

@@ -57,16 +57,23 @@ static void pretty_is_indented(void) {
                         "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": {}\n}");
 }
 
-static void a_message_becomes_json(void) {
-        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_json_ JsonWriter w = {0};
+static sd_bus *bus_new(void) {
+        sd_bus *bus = NULL;
         int fds[2];
 
         g_assert_cmpint(sd_bus_new(&bus), >=, 0);
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), >=, 0);
         g_assert_cmpint(sd_bus_set_fd(bus, fds[0], fds[0]), >=, 0);
         g_assert_cmpint(sd_bus_start(bus), >=, 0);
+        (void) close(fds[1]);
+        return bus;
+}
+
+static void a_message_becomes_json(void) {
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = bus_new();
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_json_ JsonWriter w = {0};
+
         g_assert_cmpint(sd_bus_message_new_signal(bus, &m, "/a", "a.b", "C"), >=, 0);
         g_assert_cmpint(sd_bus_message_append(m, "a{sv}", 4, "s", "s", "x\n", "u", "t", UINT64_MAX,
                                         "a", "ai", 2, -1, 2, "d", "d", 0.5),
@@ -80,7 +87,6 @@ static void a_message_becomes_json(void) {
         g_assert_cmpstr(buffer_text(&w.out), ==,
                         "[{\"s\":\"x\\u000a\",\"u\":18446744073709551615,\"a\":[-1,2],\"d\":0.5},"
                         "[[7,true]],[[5,\"y\"]]]");
-        (void) close(fds[1]);
 }
 
 static void a_failed_task_has_its_error(void) {
@@ -98,13 +104,31 @@ static void a_failed_task_has_its_error(void) {
                         .end_time = 25};
         _cleanup_json_ JsonWriter w = {0};
 
-        task_info_to_json(&t, &w, NULL);
+        task_info_to_json(&t, &w, NULL, NULL);
         g_assert_true(g_str_has_prefix(buffer_text(&w.out),
                         "{\"id\":8,\"operation\":\"vm-save\",\"machine\":\"alpine\",\"state\":"
                         "\"failed\","
                         "\"percent\":40,\"duration_us\":15,\"error\":{\"name\":\"E\",\"hresult\":"
                         "2147942512,"
                         "\"message\":\"full\"},\"result\":{}"));
+        g_assert_null(strstr(buffer_text(&w.out), "\"log\""));
+}
+
+static void a_failed_task_has_its_log(void) {
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = bus_new();
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *log = NULL;
+        TaskInfo t = {.id = 8, .is_complete = true, .result = 4};
+        _cleanup_json_ JsonWriter w = {0};
+
+        g_assert_cmpint(sd_bus_message_new_signal(bus, &log, "/a", "a.b", "C"), >=, 0);
+        g_assert_cmpint(sd_bus_message_append(log, "a(tus)", 2, UINT64_C(5), 5, "begin",
+                                        UINT64_C(6), 3, "no '/disk'"),
+                        >=, 0);
+        g_assert_cmpint(sd_bus_message_seal(log, 1, 0), >=, 0);
+        task_info_to_json(&t, &w, NULL, log);
+        g_assert_true(g_str_has_suffix(buffer_text(&w.out),
+                        ",\"log\":[{\"time_us\":5,\"priority\":5,\"text\":\"begin\"},"
+                        "{\"time_us\":6,\"priority\":3,\"text\":\"no '/disk'\"}]}"));
 }
 
 int main(int argc, char *argv[]) {
@@ -114,5 +138,6 @@ int main(int argc, char *argv[]) {
         ADD(pretty_is_indented);
         ADD(a_message_becomes_json);
         ADD(a_failed_task_has_its_error);
+        ADD(a_failed_task_has_its_log);
         return g_test_run();
 }
