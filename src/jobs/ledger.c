@@ -5,8 +5,8 @@
  * the worker syncs it before the first change that has to be undone or finished after a power cut.
  *
  * IDs are taken in blocks: the file "next-id" holds the first number that was never promised, and
- * is synced before a number of its block is used. A restart gives up the rest of the block, which
- * makes gaps and no harm.
+ * is synced before a number of its block is used. An orderly end gives the rest of the block back;
+ * a crash loses it, which makes a gap and no harm.
  *
  * To make a file and give it a block costs more than everything else in the call that starts a
  * task. As the next ID is known, its file is made beforehand, full of empty lines, and the call
@@ -25,7 +25,7 @@
 #include "util/log.h"
 
 #define NEXT_ID_FILE "next-id"
-#define ID_BLOCK     64
+#define ID_BLOCK     1024
 #define BLANK_BYTES  1024         /* about the first record of a task */
 #define RECORD_BYTES (256 * 1024) /* more than any record of ours has */
 
@@ -103,6 +103,14 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
         return ledger;
 }
 
+/* Not synced: if a power cut loses it, the larger number that was promised stands. */
+static void give_back(Ledger *ledger) {
+        g_autofree char *text = g_strdup_printf("%u\n", ledger->next);
+
+        if (ledger->next < ledger->promised)
+                (void) fs_replace(ledger->directory, NEXT_ID_FILE, text, false, NULL);
+}
+
 Ledger *ledger_free(Ledger *ledger) {
         if (!ledger)
                 return NULL;
@@ -110,6 +118,7 @@ Ledger *ledger_free(Ledger *ledger) {
                 (void) close(ledger->prepared_file);
                 ledger_remove(ledger, ledger->prepared);
         }
+        give_back(ledger);
         (void) close(ledger->directory);
         g_free(ledger);
         return NULL;

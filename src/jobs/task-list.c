@@ -207,8 +207,6 @@ static void on_job_begun(void *data) {
         Task *task = job->owner;
 
         task_set_state(task, TASK_RUNNING);
-        if (task->id)
-                record(task->list, task);
         sampler_add(task->list->sampler, job);
 }
 

@@ -130,7 +130,7 @@ static void each_command_option_has_a_name_and_a_command(void) {
 
 int main(int argc, char *argv[]) {
         g_test_init(&argc, &argv, NULL);
-        (void) g_freopen("/dev/null", "w", stderr);
+        g_assert_nonnull(g_freopen("/dev/null", "w", stderr));
         ADD(the_states_of_a_machine_are_exit_code_6);
         ADD(each_kind_of_error_has_its_exit_code);
         ADD(a_task_is_a_number_or_a_path);
