@@ -53,7 +53,7 @@ static void post(virDomainPtr domain, BackendEventKind kind, void *userdata) {
 
 static int
 on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *userdata) {
-        if (event == VIR_DOMAIN_EVENT_SHUTDOWN)
+        if (event == VIR_DOMAIN_EVENT_SHUTDOWN && detail != VIR_DOMAIN_EVENT_SHUTDOWN_HOST)
                 post(domain, BACKEND_EVENT_GUEST_SHUTDOWN, userdata);
         post(domain, BACKEND_EVENT_CHANGED, userdata);
         return 0;
@@ -86,6 +86,13 @@ static void on_io_error(virConnectPtr connection,
         post(domain, BACKEND_EVENT_CHANGED, userdata);
 }
 
+void backend_events_deregister(BackendEvents *events) {
+        for (size_t i = 0; i < BACKEND_EVENT_IDS; i++)
+                if (events->ids[i] >= 0)
+                        (void) virConnectDomainEventDeregisterAny(
+                                        events->connection, events->ids[i]);
+}
+
 bool backend_events_register(BackendEvents *events,
                 virConnectPtr connection,
                 BackendEventSink *sink,
@@ -109,12 +116,6 @@ bool backend_events_register(BackendEvents *events,
         if (events->ids[0] >= 0)
                 return true;
         backend_error_set(error, "Failed to listen to the hypervisor");
+        backend_events_deregister(events);
         return false;
-}
-
-void backend_events_deregister(BackendEvents *events) {
-        for (size_t i = 0; i < BACKEND_EVENT_IDS; i++)
-                if (events->ids[i] >= 0)
-                        (void) virConnectDomainEventDeregisterAny(
-                                        events->connection, events->ids[i]);
 }

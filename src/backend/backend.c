@@ -2,9 +2,10 @@
 
 /* A libvirtd works on at most five calls of a connection at a time and on twenty in all, so there
  * are several connections: one for events and facts, one for progress, one for aborts, one for
- * operations that take a moment, two for those that take minutes (four at most on each). The
- * drivers that live in our own process (embedded QEMU, the test driver) have no such limit, and
- * some of them keep their machines per connection: there it is one connection for everything.
+ * forced power-off, one for operations that take a moment, two for those that take minutes (four at
+ * most on each). The drivers that live in our own process (embedded QEMU, the test driver) have no
+ * such limit, and some of them keep their machines per connection: there it is one connection for
+ * everything.
  *
  * A connection that is lost never heals. All are closed then, and new ones are opened; a worker in
  * the middle of a call keeps the dead one until the call has failed. The slots are the only state
@@ -23,7 +24,7 @@
 #include "backend/layout.h"
 #include "util/error.h"
 
-#define SLOTS             6
+#define SLOTS             7
 #define KEEPALIVE_SECONDS 5
 #define KEEPALIVE_COUNT   3
 
@@ -39,9 +40,10 @@ typedef struct Range {
 static const Range slots_of[] = {
                 [BACKEND_QUERY] = {0, 1},
                 [BACKEND_PROGRESS] = {1, 1},
-                [BACKEND_URGENT] = {2, 1},
-                [BACKEND_SHORT] = {3, 1},
-                [BACKEND_LONG] = {4, 2},
+                [BACKEND_ABORT] = {2, 1},
+                [BACKEND_URGENT] = {3, 1},
+                [BACKEND_SHORT] = {4, 1},
+                [BACKEND_LONG] = {5, 2},
 };
 
 struct Backend {
@@ -54,7 +56,8 @@ struct Backend {
         pthread_mutex_t lock;
         pthread_cond_t connected_changed;
         bool connected;
-        unsigned generation; /* counts the connects, so that the loss of an old connection is
+        unsigned lost_generation; /* the newest that a connection was lost of */
+        unsigned generation;      /* counts the connects, so that the loss of an old connection is
                                 ignored */
         Slot slots[SLOTS];
 };
@@ -126,6 +129,7 @@ static void on_close(virConnectPtr connection, int reason, void *userdata) {
         pthread_mutex_lock(&backend->lock);
         if (backend->generation == loss->generation)
                 backend->connected = false;
+        backend->lost_generation = MAX(backend->lost_generation, loss->generation);
         pthread_mutex_unlock(&backend->lock);
         mailbox_post(backend->sink.mailbox, on_loss_letter, g_memdup2(loss, sizeof(*loss)));
 }
@@ -176,31 +180,71 @@ static void free_facts(void *facts) {
         facts_free(facts);
 }
 
+/* A domain that can't be read, because it vanishes meanwhile, is left out; only if nothing can be
+ * read any more the reading has failed, or a list with gaps would be taken for the truth. */
+static bool read_one(GPtrArray *all, virDomainPtr domain, GError **error) {
+        g_autoptr(GError) cause = NULL;
+        MachineFacts *facts = facts_read(domain, &cause);
+
+        if (facts)
+                g_ptr_array_add(all, facts);
+        else if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE)) {
+                g_propagate_error(error, g_steal_pointer(&cause));
+                return false;
+        }
+        return true;
+}
+
 static GPtrArray *read_all(virConnectPtr connection, GError **error) {
         g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(free_facts);
         virDomainPtr *domains = NULL;
         int n = virConnectListAllDomains(connection, &domains, 0);
+        bool ok = true;
 
         if (n < 0) {
                 backend_error_set(error, "Failed to list the virtual machines");
                 return NULL;
         }
         for (int i = 0; i < n; i++) {
-                /* A domain that vanishes meanwhile is no error. */
-                MachineFacts *facts = facts_read(domains[i], NULL);
-
-                if (facts)
-                        g_ptr_array_add(all, facts);
+                ok = ok && read_one(all, domains[i], error);
                 (void) virDomainFree(domains[i]);
         }
         free(domains);
-        return g_steal_pointer(&all);
+        return ok ? g_steal_pointer(&all) : NULL;
+}
+
+static void set_unavailable(GError **error) {
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE,
+                        "There is no connection to the hypervisor");
+}
+
+/* Puts new connections to use, unless one of them is lost already. */
+static bool install(Backend *backend,
+                unsigned generation,
+                virConnectPtr connections[SLOTS],
+                const BackendEvents *events,
+                GError **error) {
+        bool lost;
+
+        pthread_mutex_lock(&backend->lock);
+        lost = backend->lost_generation >= generation;
+        if (!lost) {
+                for (unsigned i = 0; i < SLOTS; i++)
+                        backend->slots[i] = (Slot){.connection = connections[i]};
+                backend->events = *events;
+                backend->connected = true;
+                pthread_cond_broadcast(&backend->connected_changed);
+        }
+        pthread_mutex_unlock(&backend->lock);
+        if (lost)
+                set_unavailable(error);
+        return !lost;
 }
 
 GPtrArray *backend_connect(Backend *backend, GError **error) {
         virConnectPtr connections[SLOTS];
         BackendEvents events;
-        GPtrArray *all = NULL;
+        g_autoptr(GPtrArray) all = NULL;
         unsigned generation;
 
         pthread_mutex_lock(&backend->lock);
@@ -212,23 +256,13 @@ GPtrArray *backend_connect(Backend *backend, GError **error) {
         /* Listen first, then read: what changes in between is read twice instead of never. */
         if (backend_events_register(&events, connections[0], &backend->sink, error)) {
                 all = read_all(connections[0], error);
-                if (!all)
-                        backend_events_deregister(&events);
+                if (all && install(backend, generation, connections, &events, error))
+                        return g_steal_pointer(&all);
+                backend_events_deregister(&events);
         }
-        if (!all) {
-                for (unsigned i = 0; i < SLOTS; i++)
-                        close_one(connections[i]);
-                return NULL;
-        }
-
-        pthread_mutex_lock(&backend->lock);
         for (unsigned i = 0; i < SLOTS; i++)
-                backend->slots[i] = (Slot){.connection = connections[i]};
-        backend->events = events;
-        backend->connected = true;
-        pthread_cond_broadcast(&backend->connected_changed);
-        pthread_mutex_unlock(&backend->lock);
-        return all;
+                close_one(connections[i]);
+        return NULL;
 }
 
 void backend_disconnect(Backend *backend) {
@@ -306,11 +340,6 @@ static void give_back(Backend *backend, unsigned slot, virConnectPtr connection)
                 backend->slots[slot].loans--;
         pthread_mutex_unlock(&backend->lock);
         (void) virConnectClose(connection);
-}
-
-static void set_unavailable(GError **error) {
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE,
-                        "There is no connection to the hypervisor");
 }
 
 virConnectPtr backend_lend(Backend *backend, BackendPurpose purpose, GError **error) {

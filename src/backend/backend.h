@@ -33,7 +33,8 @@ typedef struct BackendHooks {
 typedef enum BackendPurpose {
         BACKEND_QUERY,    /* facts and events */
         BACKEND_PROGRESS, /* questions that may block as long as the operation they are about */
-        BACKEND_URGENT,   /* abort, forced power-off */
+        BACKEND_ABORT,    /* cancel */
+        BACKEND_URGENT,   /* forced power-off */
         BACKEND_SHORT,    /* operations that take a moment */
         BACKEND_LONG,     /* operations that take minutes */
 } BackendPurpose;

@@ -11,19 +11,23 @@
 
 #include "util/log.h"
 
-#define NAMES_MAX 64 /* the bits of the mask */
+#define NAMES_MAX     64                    /* the bits of the mask */
+#define PATIENCE_USEC (G_USEC_PER_SEC / 10) /* the longest that a change waits behind calls */
 
 struct Publisher {
         sd_bus *bus;
         sd_event_source *source;
         GQueue queue; /* of Publication.link */
+        gint64 since; /* when the oldest of them came, CLOCK_MONOTONIC */
 };
 
-static int on_idle(sd_event_source *source, void *userdata) {
-        Publisher *publisher = userdata;
-
+static void flush_all(Publisher *publisher) {
         while (!g_queue_is_empty(&publisher->queue))
                 publication_flush(publisher->queue.head->data);
+}
+
+static int on_idle(sd_event_source *source, void *userdata) {
+        flush_all(userdata);
         return 0;
 }
 
@@ -73,6 +77,11 @@ void publication_touch(Publication *publication, uint64_t mask) {
 
         if (!mask)
                 return;
+        /* A client that keeps the bus busy would keep the idle source waiting for ever. */
+        if (g_queue_is_empty(&publisher->queue))
+                publisher->since = g_get_monotonic_time();
+        else if (g_get_monotonic_time() - publisher->since > PATIENCE_USEC)
+                flush_all(publisher);
         if (!publication->dirty)
                 g_queue_push_tail_link(&publisher->queue, &publication->link);
         publication->dirty |= mask;

@@ -19,8 +19,10 @@
 /* How long a task waits for a hypervisor that went away. After that nobody can tell what became of
  * it. */
 #define RECONNECT_USEC (300 * G_USEC_PER_SEC)
-#define SETTLE_ROUNDS  100 /* lost connections that one task lives through */
-#define SETTLE_MSEC    200 /* between them */
+#define FOREVER_USEC                                                                               \
+        (INT64_C(365 * 24 * 60 * 60) * G_USEC_PER_SEC) /* for what an earlier daemon left */
+#define SETTLE_ROUNDS 100 /* lost connections that one task lives through */
+#define SETTLE_MSEC   200 /* between them */
 
 Job *job_new(const Operation *operation,
                 JobMode mode,
@@ -156,7 +158,9 @@ static bool run_and_settle(Job *job) {
                                 "There is no connection to the hypervisor");
                 return false;
         }
-        if (!settling && job->ledger && !ledger_sync(job->ledger, job->id, &job->error))
+        if (!settling && job_is_cancelled(job))
+                return false;
+        if (job->ledger && !ledger_sync(job->ledger, job->id, &job->error))
                 return false;
         ok = settling ? settle_once(job) : job->operation->run(job, &job->error);
 
@@ -166,7 +170,7 @@ static bool run_and_settle(Job *job) {
                 job_status(job, "waiting for the hypervisor");
                 job_log(job, LOG_WARNING, "The connection to the hypervisor is lost");
                 job_wait(job, SETTLE_MSEC); /* a dead connection may look alive for a moment */
-                if (!backend_wait_connected(job->backend, RECONNECT_USEC))
+                if (!backend_wait_connected(job->backend, settling ? FOREVER_USEC : RECONNECT_USEC))
                         return false;
                 job_status(job, "");
                 ok = settle_once(job);
@@ -178,6 +182,7 @@ static void read_after(Job *job) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autoptr(GError) error = NULL;
 
+        job->read_at = g_get_monotonic_time();
         if (backend_open_domain(job->backend, BACKEND_QUERY, job->uuid, &loan, &error))
                 job->after = facts_read(loan.domain, &error);
         if (error)
@@ -189,7 +194,7 @@ void job_execute(Job *job) {
         job->succeeded = run_and_settle(job);
         if (job->succeeded)
                 g_clear_error(&job->error);
-        else if (job_is_cancelled(job)) {
+        else if (job_is_cancelled(job) && !connection_was_lost(job)) {
                 g_clear_error(&job->error);
                 g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED,
                                 "The task was cancelled");

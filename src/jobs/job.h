@@ -49,6 +49,7 @@ struct Job {
         /* Written by run() and settle(), read on the loop after they have returned. */
         bool succeeded;
         GError *error;
+        gint64 read_at;      /* when the last look at the machine began, as MachineFacts.read_at */
         bool gone;           /* the machine is no more */
         MachineFacts *after; /* NULL if they can't be read */
         GHashTable *results; /* key -> text, for GetResults */

@@ -103,12 +103,11 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
         return ledger;
 }
 
-/* Not synced: if a power cut loses it, the larger number that was promised stands. */
 static void give_back(Ledger *ledger) {
         g_autofree char *text = g_strdup_printf("%u\n", ledger->next);
 
         if (ledger->next < ledger->promised)
-                (void) fs_replace(ledger->directory, NEXT_ID_FILE, text, false, NULL);
+                (void) fs_replace(ledger->directory, NEXT_ID_FILE, text, true, NULL);
 }
 
 Ledger *ledger_free(Ledger *ledger) {
@@ -195,7 +194,7 @@ void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata) {
                 g_autoptr(GKeyFile) record = g_key_file_new();
                 g_autoptr(GError) error = NULL;
 
-                if (text && !*g_strchug(text)) /* prepared, and never used */
+                if (text && *text && !*g_strchug(text)) /* prepared, and never used */
                         ledger_remove(ledger, id);
                 else if (text && g_key_file_load_from_data(
                                                  record, text, (gsize) -1, G_KEY_FILE_NONE, &error))

@@ -21,6 +21,9 @@ typedef enum OperationFlags {
         OPERATION_CANCELLABLE = 1 << 0,    /* until job_commit() */
         OPERATION_IMMEDIATE = 1 << 1,      /* finishes before the reply: no Task object */
         OPERATION_ANSWERS_OBJECT = 1 << 2, /* an immediate one replies with what it made */
+        OPERATION_ANY_STATE =
+                        1 << 4, /* also while the machine passes through a state that is not ours */
+        OPERATION_ENDS_WITH_US = 1 << 5, /* a libvirtd does not finish it without us */
         OPERATION_DURABLE = 1 << 3, /* what it changes has to be settled after a crash: synced to
                                        the ledger first */
 } OperationFlags;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A question is a libvirt call, and it may block as long as the operation itself. So it is asked on
- * a worker, at most one per job at a time: a job whose question hangs holds up nobody else.
- * Cancelling is a question of the same kind and is repeated until the job has come home, because
- * the first one may come before there is anything to abort.
+ * a worker, at most one per job at a time. Cancelling is a question of its own, which does not wait
+ * for one that hangs, and is repeated until the job has come home, because the first may come
+ * before there is anything to abort.
  *
  * One timer serves all jobs, and it is off while there are none. */
 
@@ -12,7 +12,8 @@
 typedef struct Subject {
         Job *job;
         bool cancelling;
-        bool asking;
+        bool asking[2]; /* for the progress; to stop */
+        bool home;      /* and only its last question is waited for */
 } Subject;
 
 typedef struct Question {
@@ -27,7 +28,7 @@ typedef struct Question {
 struct Sampler {
         Pool *pool;
         uint64_t interval;
-        SamplerMeasured measured;
+        const SamplerHooks *hooks;
         GHashTable *subjects; /* Job * -> Subject, owned */
         sd_event_source *timer;
 };
@@ -45,29 +46,36 @@ static void question_run(void *data) {
 
 static void question_done(void *data) {
         g_autofree Question *question = data;
-        Subject *subject = g_hash_table_lookup(question->sampler->subjects, question->job);
+        Sampler *sampler = question->sampler;
+        Subject *subject = g_hash_table_lookup(sampler->subjects, question->job);
 
         if (subject) {
-                subject->asking = false;
+                subject->asking[question->cancel] = false;
                 if (question->answered && !subject->cancelling)
-                        question->sampler->measured(question->job->owner, &question->progress);
+                        sampler->hooks->measured(question->job, &question->progress);
+                if (subject->home && question->cancel) {
+                        g_hash_table_remove(sampler->subjects, question->job);
+                        sampler->hooks->quiet(question->job);
+                }
         }
         job_unref(question->job);
 }
 
 static void ask(Sampler *sampler, Subject *subject) {
         const Operation *operation = subject->job->operation;
+        bool cancel = subject->cancelling;
         Question *question;
 
-        if (subject->asking || (subject->cancelling ? !operation->cancel : !operation->progress))
+        if (subject->home || subject->asking[cancel] ||
+                        (cancel ? !operation->cancel : !operation->progress))
                 return;
 
         question = g_new0(Question, 1);
         question->sampler = sampler;
         question->job = job_ref(subject->job);
-        question->cancel = subject->cancelling;
+        question->cancel = cancel;
         question->work = (PoolWork){.run = question_run, .done = question_done, .data = question};
-        subject->asking = true;
+        subject->asking[cancel] = true;
         pool_submit(sampler->pool, LANE_QUERY, &question->work);
 }
 
@@ -94,13 +102,13 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 Sampler *sampler_new(
-                sd_event *event, Pool *pool, uint64_t interval_usec, SamplerMeasured measured) {
+                sd_event *event, Pool *pool, uint64_t interval_usec, const SamplerHooks *hooks) {
         Sampler *sampler = g_new0(Sampler, 1);
         int r;
 
         sampler->pool = pool;
         sampler->interval = interval_usec;
-        sampler->measured = measured;
+        sampler->hooks = hooks;
         sampler->subjects = g_hash_table_new_full(NULL, NULL, NULL, g_free);
         r = sd_event_add_time_relative(event, &sampler->timer, CLOCK_MONOTONIC, interval_usec,
                         interval_usec / 20, on_timer, sampler);
@@ -140,6 +148,13 @@ void sampler_cancel(Sampler *sampler, Job *job) {
         set_timer(sampler);
 }
 
-void sampler_remove(Sampler *sampler, Job *job) {
+bool sampler_remove(Sampler *sampler, Job *job) {
+        Subject *subject = g_hash_table_lookup(sampler->subjects, job);
+
+        if (subject && subject->asking[true]) {
+                subject->home = true;
+                return false;
+        }
         g_hash_table_remove(sampler->subjects, job);
+        return true;
 }

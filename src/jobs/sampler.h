@@ -10,11 +10,15 @@
 
 typedef struct Sampler Sampler;
 
-/* Called on the loop with each measurement. */
-typedef void (*SamplerMeasured)(void *owner, const Progress *progress);
+/* Called on the loop. */
+typedef struct SamplerHooks {
+        void (*measured)(Job *job, const Progress *progress);
+        void (*quiet)(Job *job); /* see sampler_remove() */
+} SamplerHooks;
 
 /* Asks every "interval_usec". The pool outlives the sampler. */
-Sampler *sampler_new(sd_event *event, Pool *pool, uint64_t interval_usec, SamplerMeasured measured);
+Sampler *sampler_new(
+                sd_event *event, Pool *pool, uint64_t interval_usec, const SamplerHooks *hooks);
 Sampler *sampler_free(Sampler *sampler);
 
 /* From now on the job is asked for its progress, if its operation knows it. */
@@ -23,5 +27,6 @@ void sampler_add(Sampler *sampler, Job *job);
 /* From now on, beginning now, the job is asked to stop. */
 void sampler_cancel(Sampler *sampler, Job *job);
 
-/* The job has come home; an answer that is under way is dropped. */
-void sampler_remove(Sampler *sampler, Job *job);
+/* The job has come home. True: it is done with. False: somebody is still asking it to stop, and
+ * what he stops might be the next task of the machine; quiet() is called when he has given up. */
+bool sampler_remove(Sampler *sampler, Job *job);

@@ -42,16 +42,16 @@ struct TaskList {
 
 static void on_job_begun(void *data);
 static void on_job_done(void *data);
+static void on_measured(Job *job, const Progress *progress);
+static void on_quiet(Job *job);
+
+static const SamplerHooks sampler_hooks = {on_measured, on_quiet};
 
 static void reservation_free(void *data) {
         Reservation *reservation = data;
 
         g_ptr_array_unref(reservation->tasks);
         g_free(reservation);
-}
-
-static void on_measured(void *owner, const Progress *progress) {
-        task_measured(owner, progress);
 }
 
 TaskList *task_list_new(
@@ -65,7 +65,7 @@ TaskList *task_list_new(
         list->context = *context;
         list->ledger = ledger;
         list->sampler = sampler_new(sd_bus_get_event(context->bus), context->pool,
-                        context->limits.sample_usec, on_measured);
+                        context->limits.sample_usec, &sampler_hooks);
         list->tasks = g_hash_table_new(NULL, NULL);
         list->unfinished = g_hash_table_new(NULL, NULL);
         list->user_names = g_hash_table_new_full(NULL, NULL, NULL, g_free);
@@ -207,6 +207,8 @@ static void on_job_begun(void *data) {
         Task *task = job->owner;
 
         task_set_state(task, TASK_RUNNING);
+        if (task->id)
+                record(task->list, task); /* a restart settles only what has begun */
         sampler_add(task->list->sampler, job);
 }
 
@@ -243,16 +245,29 @@ static void set_expiry(TaskList *list, Task *task) {
                 log_warning("Failed to add a timer: %s", g_strerror(-r));
 }
 
+/* Those that are kept do not count: they must not push out the others. */
+static unsigned count_forgettable(TaskList *list) {
+        unsigned n = 0;
+
+        for (GList *link = list->finished.head; link; link = link->next)
+                n += !((Task *) link->data)->keep;
+        return n;
+}
+
 static void remember(TaskList *list, Task *task) {
+        unsigned n;
+
         g_queue_push_tail(&list->finished, task);
         set_expiry(list, task);
 
-        for (GList *link = list->finished.head, *next; link; link = next) {
+        n = count_forgettable(list);
+        for (GList *link = list->finished.head, *next; link && n > list->context.limits.finished;
+                        link = next) {
                 next = link->next;
-                if (list->finished.length <= list->context.limits.finished)
-                        break;
-                if (!((Task *) link->data)->keep)
-                        forget(list, link->data);
+                if (((Task *) link->data)->keep)
+                        continue;
+                forget(list, link->data);
+                n--;
         }
 }
 
@@ -304,7 +319,6 @@ static void finish(TaskList *list, Task *task) {
         const TaskListContext *context = &list->context;
         g_autofree char *object = g_strdup(task->object);
 
-        sampler_remove(list->sampler, task->job);
         let_go(list, task);
         context->hooks->settled(task, context->userdata);
         task_finish(task);
@@ -327,6 +341,17 @@ static void finish(TaskList *list, Task *task) {
 
 static void on_job_done(void *data) {
         Job *job = data;
+        Task *task = job->owner;
+
+        if (sampler_remove(task->list->sampler, job))
+                finish(task->list, task);
+}
+
+static void on_measured(Job *job, const Progress *progress) {
+        task_measured(job->owner, progress);
+}
+
+static void on_quiet(Job *job) {
         Task *task = job->owner;
 
         finish(task->list, task);
@@ -418,6 +443,9 @@ void task_list_launch(TaskList *list, Task *task) {
                         list->context.hooks->reserved(task->object, list->context.userdata);
                         return;
                 }
+                /* Before the holder's end, which would start the next in line: that may be this
+                 * one. */
+                take_hold(list, task);
                 task_log(holder, LOG_WARNING,
                                 "cancelled because the machine is turned off by force");
                 (void) task_list_cancel(list, holder, true, NULL);
@@ -488,6 +516,8 @@ bool task_list_keep(TaskList *list, Task *task, bool keep, GError **error) {
         record(list, task);
         if (task_is_complete(task))
                 set_expiry(list, task);
+        else if (task->job->ledger)
+                (void) ledger_sync(list->ledger, task->id, NULL);
         return true;
 }
 
@@ -505,6 +535,17 @@ static int compare_ids(const void *a, const void *b) {
 
 GList *task_list_all(TaskList *list) {
         return g_list_sort(g_hash_table_get_values(list->tasks), compare_ids);
+}
+
+bool task_list_is_needed(TaskList *list) {
+        GHashTableIter iter;
+        void *task;
+
+        g_hash_table_iter_init(&iter, list->unfinished);
+        while (g_hash_table_iter_next(&iter, &task, NULL))
+                if (((Task *) task)->operation->flags & OPERATION_ENDS_WITH_US)
+                        return true;
+        return false;
 }
 
 unsigned task_list_unfinished(TaskList *list) {
@@ -535,7 +576,7 @@ static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
         }
         task_log(task, LOG_NOTICE, "taken over after a restart of the service");
         reserve(list, task);
-        if (task_list_holder(list, task->object))
+        if (!task->started || task_list_holder(list, task->object))
                 fail_waiting(list, task,
                                 g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                                                 "The service was interrupted before the task "

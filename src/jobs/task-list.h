@@ -92,6 +92,9 @@ const GPtrArray *task_list_of_object(TaskList *list, const char *object);
 GList *task_list_all(TaskList *list);
 unsigned task_list_unfinished(TaskList *list);
 
+/* Whether a task is unfinished whose last step a libvirtd does not take by itself. */
+bool task_list_is_needed(TaskList *list);
+
 /* New tasks are refused from now on. With "cancel" all are cancelled that can be. */
 void task_list_close(TaskList *list, bool cancel);
 bool task_list_is_closed(TaskList *list);

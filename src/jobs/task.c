@@ -259,15 +259,13 @@ static void announce_progress(Task *task, bool percent_changed, bool validity_ch
 
 void task_measured(Task *task, const Progress *progress) {
         gint64 now = g_get_monotonic_time();
-        uint64_t done = MAX(progress->done, task->bytes_done);
+        uint64_t done = MAX(MIN(progress->done, progress->total), task->bytes_done);
         unsigned percent;
         bool was_valid = task->progress_valid;
 
         if (task->state != TASK_RUNNING || progress->total == 0)
                 return;
 
-        done = MIN(done, progress->total);
-        done = MAX(done, task->bytes_done);
         update_rate(task, done, now);
         task->bytes_done = done;
         task->bytes_total = MAX(progress->total, done);

@@ -21,6 +21,13 @@ static bool undefine(Job *job,
 
         if (!backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, error))
                 return false;
+        /* libvirt would make a running machine a transient one. */
+        if (virDomainIsActive(loan.domain) == 1) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ALREADY_RUNNING,
+                                "The virtual machine '%s' is running",
+                                virDomainGetName(loan.domain));
+                return false;
+        }
         if (virDomainUndefineFlags(loan.domain, flags) == 0)
                 return true;
         backend_error_set(error, "Failed to %s '%s'", verb, virDomainGetName(loan.domain));
@@ -40,12 +47,17 @@ static bool delete_run(Job *job, GError **error) {
                         METADATA, "delete", error);
 }
 
-/* After an interruption: a machine that is gone is deleted, one that is there is deleted now. */
+/* After an interruption: looks, and does not act again, because the machine may be used again. */
 static bool delete_settle(Job *job, GError **error) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autoptr(GError) cause = NULL;
 
-        if (delete_run(job, &cause) || g_error_matches(cause, VIRTASK_ERROR,
-                                                       VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE))
+        if (backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, &cause)) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                                "Deleting '%s' was interrupted", virDomainGetName(loan.domain));
+                return false;
+        }
+        if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE))
                 return true;
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;

@@ -23,6 +23,10 @@ static bool resume_run(Job *job, GError **error) {
 
         if (!backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, error))
                 return false;
+        /* A guest that was restored and waits (see startup.c): its image must not outlive its first
+         * step. */
+        if (virDomainHasManagedSaveImage(loan.domain, 0) == 1)
+                (void) virDomainManagedSaveRemove(loan.domain, 0);
         if (virDomainResume(loan.domain) == 0)
                 return true;
         backend_error_set(error, "Failed to resume '%s'", virDomainGetName(loan.domain));

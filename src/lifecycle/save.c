@@ -56,29 +56,45 @@ static void note_result(Job *job, virDomainPtr domain) {
                 job_result(job, "SavedStateFilePath", path);
 }
 
-/* After a save that failed. Drivers without migration have nothing to set. */
-static void reset_downtime(virDomainPtr domain) {
-        (void) virDomainMigrateSetMaxDowntime(domain, DOWNTIME_PRESET_MSEC, 0);
+/* For a guest that goes on; drivers without migration have nothing to set. */
+static void set_downtime(virDomainPtr domain, unsigned long long milliseconds) {
+        (void) virDomainMigrateSetMaxDowntime(domain, milliseconds, 0);
+}
+
+/* The downtime of now, or 0 if it is not ours to change: there is none, or a job of others runs,
+ * which may be a migration that has its own. */
+static unsigned long long get_downtime(virDomainPtr domain) {
+        unsigned long long milliseconds = 0;
+        virDomainJobInfo info;
+
+        if (virDomainGetJobInfo(domain, &info) < 0 || info.type != VIR_DOMAIN_JOB_NONE ||
+                        virDomainMigrateGetMaxDowntime(domain, &milliseconds, 0) < 0)
+                return 0;
+        return milliseconds;
 }
 
 static bool save_run(Job *job, GError **error) {
         const SaveRequest *request = job->request;
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         unsigned flags = request->bypass_cache ? VIR_DOMAIN_SAVE_BYPASS_CACHE : 0;
+        unsigned long long downtime;
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return false;
-        (void) virDomainMigrateSetMaxDowntime(loan.domain, DOWNTIME_MSEC, 0);
-        if (virDomainManagedSave(loan.domain, flags) < 0) {
-                backend_error_set(error, "Failed to save '%s'", virDomainGetName(loan.domain));
-                reset_downtime(loan.domain);
-                /* After a cancel libvirt has removed it, and the machine may be another task's. */
-                if (!job_is_cancelled(job))
-                        remove_half_image(job, loan.domain);
-                return false;
+        downtime = get_downtime(loan.domain);
+        if (downtime > 0)
+                set_downtime(loan.domain, DOWNTIME_MSEC);
+        if (virDomainManagedSave(loan.domain, flags) == 0) {
+                note_result(job, loan.domain);
+                return true;
         }
-        note_result(job, loan.domain);
-        return true;
+        backend_error_set(error, "Failed to save '%s'", virDomainGetName(loan.domain));
+        if (downtime > 0)
+                set_downtime(loan.domain, downtime);
+        /* After a cancel libvirt has removed it, and the machine may be another task's. */
+        if (!job_is_cancelled(job))
+                remove_half_image(job, loan.domain);
+        return false;
 }
 
 /* Somebody else's job on the domain, such as a backup, is none of ours. */
@@ -93,29 +109,51 @@ static bool save_is_active(virDomainPtr domain) {
         return type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_SAVE;
 }
 
-/* The machine is off: with a whole image it is saved, with half of one it was cut off. */
-static bool conclude_inactive(Job *job, virDomainPtr domain, GError **error) {
-        char *definition;
-
-        if (virDomainHasManagedSaveImage(domain, 0) == 1) {
-                definition = virDomainManagedSaveGetXMLDesc(domain, 0);
-                if (definition) {
-                        free(definition);
-                        note_result(job, domain);
-                        return true;
-                }
-                (void) virDomainManagedSaveRemove(domain, 0);
-        }
+static bool fail_cut_off(virDomainPtr domain, GError **error) {
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                         "Saving '%s' was interrupted; the machine is off and nothing is saved",
                         virDomainGetName(domain));
         return false;
 }
 
+/* Half an image is removed; one that can't be judged is left alone. */
+static bool check_image(Job *job, virDomainPtr domain, GError **error) {
+        g_autofree char *path = saved_image_path(domain);
+        char *definition = virDomainManagedSaveGetXMLDesc(domain, 0);
+        virErrorPtr cause = definition ? NULL : virSaveLastError();
+        bool was_running;
+
+        if (definition) {
+                free(definition);
+                note_result(job, domain);
+                return true;
+        }
+        if (!path || saved_image_inspect(path, &was_running) != SAVED_IMAGE_PARTIAL) {
+                backend_error_take(error, cause, "Failed to check what was saved");
+                return false;
+        }
+        virFreeError(cause);
+        (void) virDomainManagedSaveRemove(domain, 0);
+        return fail_cut_off(domain, error);
+}
+
+/* The machine is off: with a whole image it is saved, with half of one it was cut off. */
+static bool conclude_inactive(Job *job, virDomainPtr domain, GError **error) {
+        int saved = virDomainHasManagedSaveImage(domain, 0);
+
+        if (saved < 0) {
+                backend_error_set(error, "Failed to look at '%s'", virDomainGetName(domain));
+                return false;
+        }
+        if (saved > 0)
+                return check_image(job, domain, error);
+        return fail_cut_off(domain, error);
+}
+
 static bool conclude_active(Job *job, virDomainPtr domain, GError **error) {
         int state, reason;
 
-        reset_downtime(domain);
+        set_downtime(domain, DOWNTIME_PRESET_MSEC);
         remove_half_image(job, domain);
         if (virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
                         reason == VIR_DOMAIN_PAUSED_SAVE)
@@ -173,7 +211,7 @@ static bool save_progress(Job *job, Progress *ret) {
 static void save_cancel(Job *job) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
 
-        if (backend_open_domain(job->backend, BACKEND_URGENT, job->uuid, &loan, NULL) &&
+        if (backend_open_domain(job->backend, BACKEND_ABORT, job->uuid, &loan, NULL) &&
                         save_is_active(loan.domain))
                 (void) virDomainAbortJob(loan.domain);
 }

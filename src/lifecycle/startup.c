@@ -81,13 +81,21 @@ static bool fail_restore(GError **error, virDomainPtr domain) {
         return false;
 }
 
+/* Cancelled, and too late to stop it: the guest has not run, or hardly. A guest that can't be ended
+ * is no cancelled start. */
+static bool take_back(virDomainPtr domain, GError **error) {
+        if (virDomainDestroy(domain) == 0)
+                return false;
+        backend_error_set(error, "Failed to take the start of '%s' back", virDomainGetName(domain));
+        if (virDomainIsActive(domain) == 0)
+                g_clear_error(error);
+        return false;
+}
+
 static bool boot(Job *job, virDomainPtr domain, bool paused, GError **error) {
         if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
                 return fail(error, domain);
-        if (job_commit(job))
-                return true;
-        (void) virDomainDestroy(domain);
-        return false;
+        return job_commit(job) || take_back(domain, error);
 }
 
 /* The guest is loaded and has not run. Its image goes first: if it stayed while the guest runs, a
@@ -110,8 +118,7 @@ static bool restore(Job *job, virDomainPtr domain, const char *image, bool run, 
                 return fail_restore(error, domain);
         if (job_commit(job))
                 return let_run(domain, run, error);
-        (void) virDomainDestroy(domain);
-        return false;
+        return take_back(domain, error);
 }
 
 static bool start_saved(Job *job, virDomainPtr domain, bool paused, GError **error) {
@@ -147,6 +154,8 @@ static bool startup_run(Job *job, GError **error) {
         saved = virDomainHasManagedSaveImage(loan.domain, 0) == 1;
         if (saved && !request->force_boot)
                 return start_saved(job, loan.domain, request->paused, error);
+        if (saved && !job_commit(job))
+                return false;
         if (saved && virDomainManagedSaveRemove(loan.domain, 0) < 0)
                 return fail(error, loan.domain);
         return boot(job, loan.domain, request->paused, error);
@@ -166,10 +175,9 @@ static bool conclude_active(Job *job, virDomainPtr domain, int state, int reason
         }
         if (image)
                 (void) saved_image_inspect(image, &was_running);
-        if (!job_commit(job)) {
-                (void) virDomainDestroy(domain);
-                return false;
-        }
+        /* One that runs was committed before we were cut off. */
+        if (waits && !job_commit(job))
+                return take_back(domain, error);
         return let_run(domain, waits && was_running && !request->paused, error);
 }
 
@@ -198,8 +206,6 @@ static bool startup_progress(Job *job, Progress *ret) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autofree char *image = NULL;
 
-        if (job->before && !job->before->has_image)
-                return false;
         if (!backend_open_domain(job->backend, BACKEND_PROGRESS, job->uuid, &loan, NULL))
                 return false;
         image = saved_image_path(loan.domain);
@@ -212,7 +218,7 @@ static void startup_cancel(Job *job) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         int state, reason;
 
-        if (backend_open_domain(job->backend, BACKEND_URGENT, job->uuid, &loan, NULL) &&
+        if (backend_open_domain(job->backend, BACKEND_ABORT, job->uuid, &loan, NULL) &&
                         virDomainGetState(loan.domain, &state, &reason, 0) == 0 &&
                         state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP)
                 (void) virDomainDestroy(loan.domain);
@@ -229,7 +235,7 @@ static void startup_cancel(Job *job) {
                 .during_saved = MACHINE_RESTORING,              \
                 .refuse = {[MACHINE_RUNNING] = VIRTASK_ERROR_ALREADY_RUNNING, \
                            [MACHINE_PAUSED] = VIRTASK_ERROR_ALREADY_RUNNING}, \
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE, \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
                 .lane = LANE_LONG,                              \
                 .request_size = sizeof(StartupRequest),         \
                 .request_store = startup_store,                 \

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* TurnOff: IVMVirtualMachine::TurnOff, RequestedState 3: cuts the power. With Force it does not
- * wait for the task that holds the machine: that one is cancelled, and QEMU is ended under it.
- * Turning off twice is turning off, so after an interruption it is simply done again. */
+ * wait for the task that holds the machine: that one is cancelled, and QEMU is ended under it. */
 
 #include "backend/backend-error.h"
 #include "jobs/job.h"
@@ -34,6 +33,26 @@ static bool turn_off_run(Job *job, GError **error) {
         return true;
 }
 
+/* After an interruption: looks, and does not act again, because the machine may have been started
+ * since. */
+static bool turn_off_settle(Job *job, GError **error) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+
+        if (!backend_open_domain(job->backend, BACKEND_URGENT, job->uuid, &loan, error))
+                return false;
+        switch (virDomainIsActive(loan.domain)) {
+        case 0:
+                return true;
+        case 1:
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                                "Turning '%s' off was interrupted", virDomainGetName(loan.domain));
+                return false;
+        default:
+                backend_error_set(error, "Failed to look at '%s'", virDomainGetName(loan.domain));
+                return false;
+        }
+}
+
 const Operation operation_turn_off = {
                 .name = "vm-turn-off",
                 .interface = "VirtualMachine",
@@ -47,10 +66,10 @@ const Operation operation_turn_off = {
                 .during = MACHINE_TURNING_OFF,
                 .refuse = {[MACHINE_TURNED_OFF] = VIRTASK_ERROR_NOT_RUNNING,
                                 [MACHINE_SAVED] = VIRTASK_ERROR_NOT_RUNNING},
-                .flags = OPERATION_DURABLE,
+                .flags = OPERATION_DURABLE | OPERATION_ANY_STATE,
                 .lane = LANE_SHORT,
                 .request_size = sizeof(Request),
                 .parse = turn_off_parse,
                 .run = turn_off_run,
-                .settle = turn_off_run,
+                .settle = turn_off_settle,
 };

@@ -27,6 +27,8 @@
 
 #define NAME_PRIMARY_OWNER 1 /* reply of RequestName */
 
+#define PATIENCE_USEC (10 * G_USEC_PER_SEC) /* with the first look at the hypervisor */
+
 #define THREADS_SHORT  4
 #define THREADS_URGENT 2
 #define THREADS_QUERY  24 /* a question may hang, but no more than one for each task */
@@ -168,11 +170,14 @@ static void on_backend_event(BackendEventKind kind, const char *uuid, void *user
 
         switch (kind) {
         case BACKEND_EVENT_CHANGED:
-                manager_refresh(manager, uuid);
+                if (manager->connected)
+                        manager_refresh(manager, uuid);
+                else
+                        g_hash_table_add(manager->missed, g_strdup(uuid));
                 break;
         case BACKEND_EVENT_RESET:
                 if (vm)
-                        vm_emit(vm, "ResetOccurred");
+                        vm_reset_occurred(vm);
                 break;
         case BACKEND_EVENT_GUEST_SHUTDOWN:
                 if (vm)
@@ -223,9 +228,16 @@ static void own_name(Manager *manager) {
         if (manager->announced)
                 return;
         manager->announced = true;
+        manager->patience = sd_event_source_disable_unref(manager->patience);
         r = sd_bus_request_name_async(manager->bus, NULL, BUS_NAME, 0, on_name, manager);
         if (r < 0)
                 g_error("Failed to ask for the bus name: %s", g_strerror(-r));
+}
+
+/* A hypervisor that does not even refuse must not keep the service from its callers. */
+static int on_out_of_patience(sd_event_source *source, uint64_t usec, void *userdata) {
+        own_name(userdata);
+        return 0;
 }
 
 static int on_reconnect_time(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -254,6 +266,18 @@ static void take_machines(Manager *manager, GPtrArray *all) {
         g_ptr_array_unref(all);
 }
 
+/* What changed while the machines were being read. */
+static void refresh_missed(Manager *manager) {
+        GHashTableIter iter;
+        void *uuid;
+
+        g_hash_table_iter_init(&iter, manager->missed);
+        while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
+                manager_refresh(manager, uuid);
+                g_hash_table_iter_remove(&iter);
+        }
+}
+
 static void on_image_gone(const char *name, void *userdata) {
         Manager *manager = userdata;
         VirtualMachine *vm = manager_find_machine_by_name(manager, name);
@@ -267,6 +291,12 @@ static void connect_done(void *data) {
         g_autoptr(GError) error = attempt->error;
         Manager *manager = attempt->manager;
 
+        if (attempt->all && !backend_is_connected(manager->backend)) {
+                /* Lost again before we heard of it. */
+                g_clear_pointer(&attempt->all, g_ptr_array_unref);
+                error = g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE,
+                                "The hypervisor went away");
+        }
         if (!attempt->all)
                 back_off(manager, error);
         else {
@@ -279,6 +309,7 @@ static void connect_done(void *data) {
                                 manager->event, manager->uri, on_image_gone, manager);
                 manager_touch(manager, MANAGER_PROPERTY_CONNECTED);
                 take_machines(manager, attempt->all);
+                refresh_missed(manager);
         }
         own_name(manager);
 }
@@ -320,10 +351,13 @@ static bool on_task_admit(Task *task, void *userdata, GError **error) {
         VirtualMachine *vm = machine_of(manager, task->object);
 
         if (!vm) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE,
+                g_set_error(error, VIRTASK_ERROR,
+                                manager->connected ? VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE
+                                                   : VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE,
                                 "The virtual machine is gone");
                 return false;
         }
+        task->from_saved = machine_state_from_facts(vm->facts) == MACHINE_SAVED;
         return operation_check_state(task->operation, vm, error);
 }
 
@@ -332,6 +366,20 @@ static void on_task_reserved(const char *object, void *userdata) {
 
         if (vm)
                 vm_tasks_changed(vm);
+}
+
+/* The facts that the worker read last, unless the machine has moved on since. */
+static void take_outcome(Manager *manager, const Task *task) {
+        Job *job = task->job;
+        VirtualMachine *vm = manager_find_machine(manager, job->uuid);
+        bool made = job->succeeded && task->operation->flags & OPERATION_ANSWERS_OBJECT;
+
+        if (!manager->connected || (!job->after && !job->gone))
+                return;
+        if (vm ? vm->facts->read_at > job->read_at : !made)
+                manager_refresh(manager, job->uuid);
+        else
+                manager_apply_facts(manager, job->uuid, g_steal_pointer(&job->after));
 }
 
 static void on_task_settled(Task *task, void *userdata) {
@@ -343,8 +391,7 @@ static void on_task_settled(Task *task, void *userdata) {
          * the task. */
         if (vm)
                 vm_touch_tasks(vm);
-        if (manager->connected && (job->after || job->gone))
-                manager_apply_facts(manager, job->uuid, g_steal_pointer(&job->after));
+        take_outcome(manager, task);
         if (job->succeeded && task->operation->flags & OPERATION_ANSWERS_OBJECT)
                 task->result_object = bus_path_machine(job->uuid);
         vm = machine_of(manager, task->object);
@@ -370,7 +417,8 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *ret
         if (!sd_bus_message_is_method_call(message, NULL, NULL) ||
                         bus_message_check(message, manager->config.string_bytes, &error))
                 return 0;
-        return bus_reply_error(message, error);
+        (void) bus_reply_error(message, error);
+        return 1; /* also for a call that wants no reply: 0 would let it through */
 }
 
 static bool fail(GError **error, const char *what, int r) {
@@ -473,6 +521,8 @@ static bool build(Manager *manager, const ManagerOptions *options, GError **erro
                 return false;
         task_list_restore(manager->tasks, operations);
         begin_connect(manager);
+        (void) sd_event_add_time_relative(manager->event, &manager->patience, CLOCK_MONOTONIC,
+                        PATIENCE_USEC, PATIENCE_USEC / 10, on_out_of_patience, manager);
         return true;
 }
 
@@ -486,6 +536,7 @@ Manager *manager_new(sd_event *event, const ManagerOptions *options, GError **er
         manager->event = sd_event_ref(event);
         manager->config = options->config;
         manager->uri = g_strdup(options->uri);
+        manager->missed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         manager->refreshes = g_hash_table_new(g_str_hash, g_str_equal);
         manager->machines = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_machine);
         if (build(manager, options, error))
@@ -501,6 +552,8 @@ Manager *manager_free(Manager *manager) {
         publication_clear(&manager->publication);
         g_hash_table_destroy(manager->machines);
         g_hash_table_destroy(manager->refreshes);
+        g_hash_table_destroy(manager->missed);
+        sd_event_source_disable_unref(manager->patience);
         task_list_free(manager->tasks);
         authorizer_free(manager->authorizer);
         peer_list_free(manager->peers);

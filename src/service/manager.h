@@ -37,12 +37,14 @@ struct Manager {
         Publisher *publisher;
         TaskList *tasks;
         GHashTable *machines;  /* uuid -> VirtualMachine, owned */
+        GHashTable *missed;    /* uuids of events that came before the machines were known */
         GHashTable *refreshes; /* uuid -> Refresh in progress, not owned */
         char *uri;
         Config config;
         Publication publication;
         ImageWatch *image_watch;
         sd_event_source *reconnect;
+        sd_event_source *patience; /* with a hypervisor that does not answer at the start */
         unsigned failed_connects;
         bool connected;
         bool announced; /* the bus name is ours; before that nobody listens */

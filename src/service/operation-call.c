@@ -23,7 +23,8 @@ bool operation_check_state(const Operation *operation, const VirtualMachine *vm,
         MachineState state = machine_state_from_facts(vm->facts);
         VirtaskError refusal = operation->refuse[state];
 
-        if (refusal == VIRTASK_ERROR_NONE && is_transitional(state))
+        if (refusal == VIRTASK_ERROR_NONE && is_transitional(state) &&
+                        !(operation->flags & OPERATION_ANY_STATE))
                 refusal = VIRTASK_ERROR_INVALID_STATE;
         if (refusal == VIRTASK_ERROR_NONE)
                 return true;

@@ -11,6 +11,8 @@
 
 #define INTERFACE "org.virtask1.VirtualMachine"
 
+#define RESET_USEC (G_USEC_PER_SEC / 4) /* within which resets are one */
+
 #define STATE_PROPERTIES                                                                           \
         (MACHINE_PROPERTY_STATE | MACHINE_PROPERTY_STATE_NAME | MACHINE_PROPERTY_ENABLED_STATE)
 #define TASK_PROPERTIES                                                                            \
@@ -119,4 +121,12 @@ void vm_tasks_changed(VirtualMachine *vm) {
 void vm_announce(VirtualMachine *vm) {
         announce(vm, 0);
         publication_flush(&vm->publication);
+}
+
+void vm_reset_occurred(VirtualMachine *vm) {
+        gint64 now = g_get_monotonic_time();
+
+        if (!vm->last_reset || now - vm->last_reset > RESET_USEC)
+                vm_emit(vm, "ResetOccurred");
+        vm->last_reset = now;
 }

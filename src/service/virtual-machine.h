@@ -31,6 +31,7 @@ typedef struct VirtualMachine {
         char *path;
         MachineFacts *facts; /* replaced as a whole by vm_apply_facts(), nowhere else */
         MachineState shown;  /* the state that was last announced */
+        gint64 last_reset;   /* CLOCK_MONOTONIC */
         Publication publication;
 } VirtualMachine;
 
@@ -48,6 +49,9 @@ void vm_tasks_changed(VirtualMachine *vm);
 /* The same in two steps, so that a change of the facts in between leaves in the same signal. */
 void vm_touch_tasks(VirtualMachine *vm);
 void vm_announce(VirtualMachine *vm);
+
+/* libvirt tells of one reset two or three times. */
+void vm_reset_occurred(VirtualMachine *vm);
 
 /* What clients see. */
 MachineState vm_state(const VirtualMachine *vm);

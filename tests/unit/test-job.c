@@ -11,6 +11,7 @@
 
 typedef enum Behaviour {
         SUCCEED,
+        SUCCEED_AFTER_A_CANCEL,
         FAIL,
         FAIL_SILENTLY,
         COMMIT_AND_SUCCEED,
@@ -25,6 +26,9 @@ static GString *reports; /* of the hooks: "committed status:x log:x " */
 static bool behave(Job *job, Behaviour behaviour, GError **error) {
         switch (behaviour) {
         case SUCCEED:
+                return true;
+        case SUCCEED_AFTER_A_CANCEL:
+                atomic_store(&job->fate, JOB_CANCELLED);
                 return true;
         case FAIL:
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL, "full");
@@ -131,10 +135,21 @@ static void a_cancelled_job_that_fails_was_cancelled(void) {
 }
 
 static void a_cancel_that_came_too_late_does_not_hide_success(void) {
+        Job *job = make_job(SUCCEED_AFTER_A_CANCEL);
+
+        g_assert_true(execute(job));
+        g_assert_true(job_is_cancelled(job));
+        job_unref(job);
+}
+
+static void a_cancel_before_the_run_keeps_it_from_beginning(void) {
         Job *job = make_job(SUCCEED);
 
+        runs = 0;
         atomic_store(&job->fate, JOB_CANCELLED);
-        g_assert_true(execute(job));
+        g_assert_false(execute(job));
+        g_assert_cmpuint(runs, ==, 0);
+        g_assert_true(g_error_matches(job->error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED));
         job_unref(job);
 }
 
@@ -314,6 +329,7 @@ int main(int argc, char **argv) {
         ADD(a_failure_without_error_is_failed);
         ADD(a_cancelled_job_that_fails_was_cancelled);
         ADD(a_cancel_that_came_too_late_does_not_hide_success);
+        ADD(a_cancel_before_the_run_keeps_it_from_beginning);
         ADD(a_commit_is_reported_once);
         ADD(a_cancelled_job_can_not_commit);
         ADD(reports_arrive_in_order);
