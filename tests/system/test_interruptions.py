@@ -10,7 +10,7 @@ from gi.repository import GLib
 from harness import BusError, Scratch
 from harness.source import LONG
 
-ROUNDS = 20 if LONG else 3
+ROUNDS = 20 if LONG else 2
 
 
 @pytest.fixture(scope='module')

@@ -293,6 +293,28 @@ static void force_finds_a_thread_when_the_lane_is_full(void) {
         teardown();
 }
 
+static void force_over_a_holder_that_has_not_begun_starts_once(void) {
+        Task *holder, *forced;
+
+        setup();
+        for (unsigned i = 0; i < LONG_THREADS; i++) {
+                g_autofree char *object = g_strdup_printf("/other/%u", i);
+
+                (void) start_at(i, object);
+        }
+        holder = start_at(3, OBJECT);
+        g_assert_cmpint(holder->state, ==, TASK_QUEUED);
+        house.refuse = true; /* nobody is to be asked: it does not wait in line */
+        forced = force();
+        g_assert_cmpint(holder->state, ==, TASK_CANCELLED);
+        g_assert_cmpint(forced->state, ==, TASK_RUNNING);
+        g_assert_true(task_list_holder(house.tasks, OBJECT) == forced);
+        gate_open(&gates[4]);
+        house_finish(forced);
+        g_assert_cmpint(forced->state, ==, TASK_SUCCEEDED);
+        teardown();
+}
+
 static void force_does_not_start_who_is_in_line(void) {
         Task *waiting, *forced;
 
@@ -745,6 +767,7 @@ int main(int argc, char **argv) {
         ADD(a_task_in_line_may_find_that_it_is_not_allowed_any_more);
         ADD(force_kills_the_holder_and_takes_over);
         ADD(force_finds_a_thread_when_the_lane_is_full);
+        ADD(force_over_a_holder_that_has_not_begun_starts_once);
         ADD(force_does_not_start_who_is_in_line);
         ADD(a_running_task_ends_when_it_has_come_home);
         ADD(to_cancel_again_is_fine);
