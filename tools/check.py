@@ -32,6 +32,7 @@ BUILDS = {
 }
 SANITIZERS = {
     'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:fast_unwind_on_malloc=0',
+    'LSAN_OPTIONS': f'suppressions={SOURCE}/tests/lib/leaks.supp:print_suppressions=0',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
     'TSAN_OPTIONS': f'suppressions={SOURCE}/tests/lib/threads.supp:halt_on_error=1:second_deadlock_stack=1',
 }

@@ -89,9 +89,11 @@ static void prepare_embedded(const char *uri) {
 }
 
 Backend *backend_new(const char *uri, Mailbox *mailbox, const BackendHooks *hooks, void *userdata) {
+        static GSList *all; /* a backend is never freed: libvirt's threads may still call back */
         Backend *backend = g_new0(Backend, 1);
         pthread_condattr_t clock;
 
+        all = g_slist_prepend(all, backend);
         backend->uri = g_strdup(uri);
         backend->in_process = is_in_process(uri);
         backend->hooks = *hooks;

@@ -5,9 +5,9 @@ import threading
 import time
 
 import pytest
-from conftest import House
 from harness import MANAGER, Scratch
 from harness.source import LONG
+from qemu_house import House
 
 pytestmark = pytest.mark.root
 

@@ -5,10 +5,10 @@ file is left."""
 import time
 
 import pytest
-from conftest import BIG, House, Moments
 from gi.repository import GLib
 from harness import BusError, Scratch
 from harness.source import LONG
+from qemu_house import BIG, House, Moments
 
 ROUNDS = 20 if LONG else 2
 

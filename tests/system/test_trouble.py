@@ -2,8 +2,8 @@
 """No space, no rights, no hypervisor: a clear error, and nothing lost."""
 
 import pytest
-from conftest import House
 from harness import MANAGER, Bus, Client, Daemon, Embed, Libvirtd, Namespace
+from qemu_house import House
 
 
 @pytest.mark.root
