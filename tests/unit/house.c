@@ -24,11 +24,20 @@ unsigned gate_cancels(Gate *gate) {
         return cancels;
 }
 
+void gate_wait_reached(Gate *gate) {
+        pthread_mutex_lock(&gate->lock);
+        while (!gate->reached)
+                pthread_cond_wait(&gate->changed, &gate->lock);
+        pthread_mutex_unlock(&gate->lock);
+}
+
 /* False if the job was cancelled first. */
 static bool gate_wait(Gate *gate, Job *job) {
         bool open;
 
         pthread_mutex_lock(&gate->lock);
+        gate->reached = true;
+        pthread_cond_broadcast(&gate->changed);
         while (!gate->open && (gate->stubborn || !job_is_cancelled(job)))
                 pthread_cond_wait(&gate->changed, &gate->lock);
         open = gate->open;

@@ -22,14 +22,16 @@ typedef struct Gate {
         pthread_cond_t changed;
         bool open;
         bool stubborn;    /* a cancel does not open it */
+        bool reached;     /* a worker has come to it */
         unsigned cancels; /* calls of cancel() */
 } Gate;
 
 #define GATE_INIT                                                                                  \
-        { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false, 0 }
+        { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false, false, 0 }
 
 void gate_open(Gate *gate);
 unsigned gate_cancels(Gate *gate);
+void gate_wait_reached(Gate *gate); /* until a worker waits at it */
 
 typedef struct TestRequest {
         Request common;

@@ -261,6 +261,7 @@ static void force_kills_the_holder_and_takes_over(void) {
         setup();
         gates[0].stubborn = true;
         holder = start_at(0, OBJECT);
+        gate_wait_reached(&gates[0]);
         forced = force();
         g_assert_true(task_list_holder(house.tasks, OBJECT) == forced);
         g_assert_cmpint(forced->state, ==, TASK_RUNNING);
