@@ -71,6 +71,19 @@ static uint32_t after_last_record(int directory) {
         return ids->len > 0 ? g_array_index(ids, uint32_t, ids->len - 1) + 1 : 1;
 }
 
+/* Not g_ascii_string_to_unsigned(): its first call makes a locale, beside other threads, and takes
+ * an errno that this leaves behind for an error of the number. A counter that is not believed would
+ * give numbers out again. */
+static bool parse_counter(const char *text, guint64 *ret) {
+        char *end;
+        guint64 number = g_ascii_strtoull(text, &end, 10);
+
+        if (!g_ascii_isdigit(*text) || *end || number < 1 || number > UINT32_MAX)
+                return false;
+        *ret = number;
+        return true;
+}
+
 Ledger *ledger_new(const char *state_directory, GError **error) {
         g_autofree char *path = g_build_filename(state_directory, "tasks", NULL);
         g_autofree char *text = NULL;
@@ -93,7 +106,7 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
         }
 
         text = fs_read(directory, NEXT_ID_FILE, 32, NULL);
-        if (text && !g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, UINT32_MAX, &next, NULL))
+        if (text && !parse_counter(g_strstrip(text), &next))
                 log_warning("The counter of task IDs is damaged; going on after the last known "
                             "task");
 

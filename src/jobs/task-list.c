@@ -579,8 +579,10 @@ static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
         if (!task->started || task_list_holder(list, task->object))
                 fail_waiting(list, task,
                                 g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
-                                                "The service was interrupted before the task "
-                                                "began"));
+                                                task->started ? "The service was interrupted while "
+                                                                "another task took over"
+                                                              : "The service was interrupted before "
+                                                                "the task began"));
         else
                 start_job(list, task);
 }

@@ -53,7 +53,7 @@ TaskList *task_list_new(
 TaskList *task_list_free(TaskList *list);
 
 /* Takes up what an earlier daemon left: remembers the finished, settles the unfinished. Before the
- * bus name is owned; nothing is announced. */
+ * bus name is owned, so that nobody hears of it. */
 void task_list_restore(TaskList *list, const Operation *const *operations);
 
 const TaskListContext *task_list_context(TaskList *list);
