@@ -14,11 +14,13 @@
 
 #include <fcntl.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/layout.h"
+#include "util/number.h"
 
 #define MAGIC_WHOLE   "LibvirtQemudSave"
 #define MAGIC_PARTIAL "LibvirtQemudPart"
@@ -76,16 +78,16 @@ static char *process_directory(virDomainPtr domain) {
         g_auto(Layout) layout = {NULL, NULL, NULL};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".pid", NULL);
         g_autofree char *path = NULL, *text = NULL;
-        guint64 pid;
+        uint64_t pid;
 
         layout_of(domain, &layout);
         if (!layout.run)
                 return NULL;
         path = g_build_filename(layout.run, file, NULL);
         if (!g_file_get_contents(path, &text, NULL, NULL) ||
-                        !g_ascii_string_to_unsigned(g_strstrip(text), 10, 1, INT32_MAX, &pid, NULL))
+                        !number_parse(g_strstrip(text), 1, INT32_MAX, &pid))
                 return NULL;
-        return g_strdup_printf("/proc/%" G_GUINT64_FORMAT, pid);
+        return g_strdup_printf("/proc/%" PRIu64, pid);
 }
 
 /* The descriptor of the process that leads to the image, or NULL. */

@@ -8,6 +8,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "util/number.h"
+
 char *bus_path_task(uint32_t id) {
         return g_strdup_printf(PATH_TASKS "/%u", id);
 }
@@ -23,11 +25,11 @@ char *bus_path_machine(const char *uuid) {
 
 bool bus_path_to_task(const char *path, uint32_t *ret_id) {
         const char *digits = path + strlen(PATH_TASKS "/");
-        guint64 id;
+        uint64_t id;
 
         if (!g_str_has_prefix(path, PATH_TASKS "/") || *digits == '0')
                 return false;
-        if (!g_ascii_string_to_unsigned(digits, 10, 1, UINT32_MAX, &id, NULL))
+        if (!number_parse(digits, 1, UINT32_MAX, &id))
                 return false;
         *ret_id = (uint32_t) id;
         return true;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "util/error.h"
+#include "util/number.h"
 
 #define GROUP "virtaskd"
 
@@ -45,15 +46,14 @@ static const ConfigKey *find_key(const char *name) {
 static bool read_key(Config *config, GKeyFile *file, const char *name, GError **error) {
         const ConfigKey *key = find_key(name);
         g_autofree char *text = g_key_file_get_value(file, GROUP, name, NULL);
-        guint64 value;
+        uint64_t value;
 
         if (!key) {
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
                                 "The key %s is not known", name);
                 return false;
         }
-        if (!text || !g_ascii_string_to_unsigned(
-                                     text, 10, key->minimum, key->maximum, &value, NULL)) {
+        if (!text || !number_parse(text, key->minimum, key->maximum, &value)) {
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
                                 "%s must be a number from %u to %u", name, key->minimum,
                                 key->maximum);
