@@ -40,6 +40,7 @@ Job *job_new(const Operation *operation,
         job->mailbox = mailbox;
         job->request = request;
         job->before = before ? facts_copy(before) : NULL;
+        job->memory = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         job->results = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         g_strlcpy(job->uuid, uuid, sizeof(job->uuid));
         return job;
@@ -57,6 +58,7 @@ Job *job_unref(Job *job) {
         facts_free(job->before);
         facts_free(job->after);
         g_clear_error(&job->error);
+        g_hash_table_unref(job->memory);
         g_hash_table_unref(job->results);
         g_free(job);
         return NULL;
@@ -108,6 +110,23 @@ bool job_commit(Job *job) {
 
 bool job_is_cancelled(Job *job) {
         return atomic_load(&job->fate) == JOB_CANCELLED;
+}
+
+void job_disown(Job *job) {
+        atomic_store(&job->disowned, true);
+}
+
+bool job_is_disowned(Job *job) {
+        return atomic_load(&job->disowned);
+}
+
+bool job_remember(Job *job, const char *key, const char *value, GError **error) {
+        g_hash_table_replace(job->memory, g_strdup(key), g_strdup(value));
+        return !job->ledger || ledger_write_memory(job->ledger, job->id, job->memory, error);
+}
+
+const char *job_recall(const Job *job, const char *key) {
+        return g_hash_table_lookup(job->memory, key);
 }
 
 void job_wait(Job *job, unsigned milliseconds) {

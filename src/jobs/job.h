@@ -45,6 +45,8 @@ struct Job {
         MachineFacts *before;              /* what was known when the job was made; may be NULL */
         void *request;                     /* begins with a Request */
         _Atomic int fate;                  /* JobFate */
+        _Atomic bool disowned;
+        GHashTable *memory; /* key -> text, of job_remember(); worker */
 
         /* Written by run() and settle(), read on the loop after they have returned. */
         bool succeeded;
@@ -77,6 +79,18 @@ bool job_commit(Job *job);
 
 /* Worker. */
 bool job_is_cancelled(Job *job);
+
+/* The machine is another task's: nothing may be undone on it, or stopped, any more. Disown: loop;
+ * is: any thread. */
+void job_disown(Job *job);
+bool job_is_disowned(Job *job);
+
+/* What settle() has to know and can't see, not even after a power cut: a text of one line under a
+ * key of letters. Takes milliseconds. Worker. */
+bool job_remember(Job *job, const char *key, const char *value, GError **error);
+
+/* What run() remembered, or NULL. Worker. */
+const char *job_recall(const Job *job, const char *key);
 
 /* Waits; for settle(), which has to look again and again. Worker. */
 void job_wait(Job *job, unsigned milliseconds);

@@ -5,8 +5,9 @@
  * the worker syncs it before the first change that has to be undone or finished after a power cut.
  *
  * IDs are taken in blocks: the file "next-id" holds the first number that was never promised, and
- * is synced before a number of its block is used. An orderly end gives the rest of the block back;
- * a crash loses it, which makes a gap and no harm.
+ * is synced before a number of its block is used; as that may take long, a worker does it when half
+ * of a block is left. An orderly end gives the rest of the block back; a crash loses it, which
+ * makes a gap and no harm.
  *
  * To make a file and give it a block costs more than everything else in the call that starts a
  * task. As the next ID is known, its file is made beforehand, full of empty lines, and the call
@@ -23,6 +24,7 @@
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/number.h"
 
 #define NEXT_ID_FILE "next-id"
 #define ID_BLOCK     1024
@@ -31,8 +33,10 @@
 
 struct Ledger {
         int directory;
-        uint32_t next, promised; /* IDs below "promised" may be used */
-        uint32_t prepared;       /* the ID whose blank file is open; 0 for none */
+        uint32_t next;
+        _Atomic uint32_t promised; /* IDs below it may be used */
+        GMutex promise_lock;       /* of the file */
+        uint32_t prepared;         /* the ID whose blank file is open; 0 for none */
         int prepared_file;
 };
 
@@ -47,12 +51,12 @@ static GArray *list_ids(int directory) {
         DIR *entries = fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
         struct dirent *entry;
-        guint64 number;
+        uint64_t number;
 
         while (entries && (entry = readdir(entries))) {
                 uint32_t id;
 
-                if (!g_ascii_string_to_unsigned(entry->d_name, 10, 1, UINT32_MAX, &number, NULL))
+                if (!number_parse(entry->d_name, 1, UINT32_MAX, &number))
                         continue;
                 id = (uint32_t) number;
                 g_array_append_val(ids, id);
@@ -71,24 +75,11 @@ static uint32_t after_last_record(int directory) {
         return ids->len > 0 ? g_array_index(ids, uint32_t, ids->len - 1) + 1 : 1;
 }
 
-/* Not g_ascii_string_to_unsigned(): its first call makes a locale, beside other threads, and takes
- * an errno that this leaves behind for an error of the number. A counter that is not believed would
- * give numbers out again. */
-static bool parse_counter(const char *text, guint64 *ret) {
-        char *end;
-        guint64 number = g_ascii_strtoull(text, &end, 10);
-
-        if (!g_ascii_isdigit(*text) || *end || number < 1 || number > UINT32_MAX)
-                return false;
-        *ret = number;
-        return true;
-}
-
 Ledger *ledger_new(const char *state_directory, GError **error) {
         g_autofree char *path = g_build_filename(state_directory, "tasks", NULL);
         g_autofree char *text = NULL;
         int parent, directory;
-        guint64 next = 1;
+        uint64_t next = 1;
         Ledger *ledger;
 
         parent = fs_open_directory(state_directory, error);
@@ -106,7 +97,7 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
         }
 
         text = fs_read(directory, NEXT_ID_FILE, 32, NULL);
-        if (text && !parse_counter(g_strstrip(text), &next))
+        if (text && !number_parse(g_strstrip(text), 1, UINT32_MAX, &next))
                 log_warning("The counter of task IDs is damaged; going on after the last known "
                             "task");
 
@@ -136,31 +127,52 @@ Ledger *ledger_free(Ledger *ledger) {
         return NULL;
 }
 
-static bool promise(Ledger *ledger, GError **error) {
-        uint32_t promised = ledger->promised + ID_BLOCK;
-        g_autofree char *text = g_strdup_printf("%u\n", promised);
+/* Any thread. */
+static bool promise(Ledger *ledger, uint32_t end, GError **error) {
+        g_autofree char *text = g_strdup_printf("%u\n", end);
+        bool ok = true;
 
-        if (ledger->next < ledger->promised)
-                return true;
-        if (promised < ledger->promised) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "All task IDs are used up");
-                return false;
+        g_mutex_lock(&ledger->promise_lock);
+        if (end > ledger->promised) {
+                ok = fs_replace(ledger->directory, NEXT_ID_FILE, text, true, error);
+                if (ok)
+                        ledger->promised = end;
         }
-        if (!fs_replace(ledger->directory, NEXT_ID_FILE, text, true, error))
-                return false;
-        ledger->promised = promised;
-        return true;
+        g_mutex_unlock(&ledger->promise_lock);
+        return ok;
+}
+
+static bool promise_more(Ledger *ledger, GError **error) {
+        uint32_t promised = ledger->promised;
+
+        if (promised <= UINT32_MAX - ID_BLOCK)
+                return promise(ledger, promised + ID_BLOCK, error);
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "All task IDs are used up");
+        return false;
+}
+
+bool ledger_is_short(Ledger *ledger) {
+        return ledger->promised - ledger->next < ID_BLOCK / 2;
+}
+
+void ledger_promise(Ledger *ledger) {
+        g_autoptr(GError) error = NULL;
+
+        if (!promise_more(ledger, &error))
+                log_warning("No more task IDs can be promised: %s", error->message);
 }
 
 uint32_t ledger_next_id(Ledger *ledger, GError **error) {
-        return promise(ledger, error) ? ledger->next++ : 0;
+        if (ledger->next >= ledger->promised && !promise_more(ledger, error))
+                return 0;
+        return ledger->next++;
 }
 
 void ledger_prepare(Ledger *ledger) {
         g_autofree char *name = g_strdup_printf("%u", ledger->next);
         g_autofree char *blank = g_strnfill(BLANK_BYTES, '\n');
 
-        if (ledger->prepared || !promise(ledger, NULL))
+        if (ledger->prepared || ledger->next >= ledger->promised)
                 return;
         ledger->prepared_file = fs_create(ledger->directory, name, NULL);
         if (ledger->prepared_file < 0)
@@ -185,6 +197,23 @@ bool ledger_write(Ledger *ledger, uint32_t id, GKeyFile *record, GError **error)
         return ok;
 }
 
+static char *memory_name(uint32_t id) {
+        return g_strdup_printf("%u.memory", id);
+}
+
+bool ledger_write_memory(Ledger *ledger, uint32_t id, GHashTable *memory, GError **error) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        g_autofree char *text = NULL, *name = memory_name(id);
+        GHashTableIter iter;
+        void *key, *value;
+
+        g_hash_table_iter_init(&iter, memory);
+        while (g_hash_table_iter_next(&iter, &key, &value))
+                g_key_file_set_string(file, LEDGER_MEMORY, key, value);
+        text = g_key_file_to_data(file, NULL, NULL);
+        return fs_replace(ledger->directory, name, text, true, error);
+}
+
 bool ledger_sync(Ledger *ledger, uint32_t id, GError **error) {
         g_autofree char *name = g_strdup_printf("%u", id);
 
@@ -192,9 +221,19 @@ bool ledger_sync(Ledger *ledger, uint32_t id, GError **error) {
 }
 
 void ledger_remove(Ledger *ledger, uint32_t id) {
-        g_autofree char *name = g_strdup_printf("%u", id);
+        g_autofree char *name = g_strdup_printf("%u", id), *memory = memory_name(id);
 
         (void) unlinkat(ledger->directory, name, 0);
+        (void) unlinkat(ledger->directory, memory, 0);
+}
+
+/* Both files of a task, as one text. */
+static char *read_record(Ledger *ledger, uint32_t id) {
+        g_autofree char *name = g_strdup_printf("%u", id), *name_of_memory = memory_name(id);
+        g_autofree char *text = fs_read(ledger->directory, name, RECORD_BYTES, NULL);
+        g_autofree char *memory = fs_read(ledger->directory, name_of_memory, RECORD_BYTES, NULL);
+
+        return text && memory ? g_strconcat(text, "\n", memory, NULL) : g_steal_pointer(&text);
 }
 
 void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata) {
@@ -202,8 +241,7 @@ void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata) {
 
         for (unsigned i = 0; i < ids->len; i++) {
                 uint32_t id = g_array_index(ids, uint32_t, i);
-                g_autofree char *name = g_strdup_printf("%u", id);
-                g_autofree char *text = fs_read(ledger->directory, name, RECORD_BYTES, NULL);
+                g_autofree char *text = read_record(ledger, id);
                 g_autoptr(GKeyFile) record = g_key_file_new();
                 g_autoptr(GError) error = NULL;
 

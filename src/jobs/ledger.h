@@ -22,12 +22,24 @@ Ledger *ledger_free(Ledger *ledger);
  * be promised. Loop. */
 uint32_t ledger_next_id(Ledger *ledger, GError **error);
 
-/* Does what the next ID and the first writing of its record will need, so that a caller does not
- * wait for it. May take milliseconds. Loop. */
+/* Does what the first writing of the next record will need, so that a caller does not wait for it.
+ * Loop. */
 void ledger_prepare(Ledger *ledger);
 
 /* Writes the record of a task; it survives the end of this process. Loop. */
 bool ledger_write(Ledger *ledger, uint32_t id, GKeyFile *record, GError **error);
+
+/* Whether the IDs that are promised will soon be used up. Loop. */
+bool ledger_is_short(Ledger *ledger);
+
+/* Promises more of them. Any thread; may take long. */
+void ledger_promise(Ledger *ledger);
+
+/* Writes what a job remembers (key -> text) beside its record, where a power cut does not reach it;
+ * ledger_load() gives it back as the group LEDGER_MEMORY of the record. Any thread; takes
+ * milliseconds. */
+#define LEDGER_MEMORY "Memory"
+bool ledger_write_memory(Ledger *ledger, uint32_t id, GHashTable *memory, GError **error);
 
 /* Makes the record survive a power cut. Any thread; takes milliseconds. */
 bool ledger_sync(Ledger *ledger, uint32_t id, GError **error);

@@ -81,8 +81,8 @@ typedef struct Operation {
 
         /* Called instead of run() when the daemon or the connection was lost in mid-run: find out
          * what became of it, wait for its end if it still goes on, clean up what is half, and tell
-         * the truth. Relies on the request and on what is there, never on variables of run(); may
-         * run twice. NULL: it ends as SERVICE_RESTARTED. */
+         * the truth. Relies on the request, on what is there and on job_recall(), never on
+         * variables of run(); may run twice. NULL: it ends as SERVICE_RESTARTED. */
         bool (*settle)(Job *job, GError **error);
 
         /* Asked ten times a second on LANE_QUERY, never twice at once. False: not known at the

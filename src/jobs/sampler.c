@@ -38,10 +38,10 @@ static void question_run(void *data) {
         Question *question = data;
         const Operation *operation = question->job->operation;
 
-        if (question->cancel)
-                operation->cancel(question->job);
-        else
+        if (!question->cancel)
                 question->answered = operation->progress(question->job, &question->progress);
+        else if (!job_is_disowned(question->job))
+                operation->cancel(question->job);
 }
 
 static void question_done(void *data) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The list owns every task from its first line to its last. Tasks of one object exclude each other
- * through one reservation table keyed by object path, which is all there is of locking:
+/* The list owns every task from its first line to its last. Tasks of one object exclude each other:
  *
- *     add ── object free? ── hold it ── launch ── pool ── job comes home ── let go ── tell ──
- * remember ── forget │ no: IN_USE, or wait in line (Queue), or cancel the holder and take over
- * (Force)
+ *     add ── launch ──┬── object free: hold it ── pool ── job comes home ── leave, tell, remember
+ *                     ├── IN_USE
+ *                     ├── Queue: wait in line
+ *                     └── Force: cancel the holder and take over
  *
  * The end of a task is a promise about the order of signals: first its machine, then the task, then
  * Task.Completed, then Manager.TaskCompleted, then the answers to those who wait. */
@@ -16,43 +16,37 @@
 #include <syslog.h>
 
 #include "bus/bus-error.h"
+#include "jobs/reservation.h"
+#include "jobs/retention.h"
 #include "jobs/sampler.h"
 #include "jobs/waiter.h"
 #include "util/log.h"
 
-#define KEPT_PER_USER        64
-#define EXPIRY_ACCURACY_USEC G_USEC_PER_SEC
-
-typedef struct Reservation {
-        Task *holder;     /* NULL: only waiting tasks */
-        GPtrArray *tasks; /* unfinished, not owned */
-} Reservation;
+#define KEPT_PER_USER 64
 
 struct TaskList {
         TaskListContext context;
         Ledger *ledger;
         Sampler *sampler;
-        GHashTable *tasks;        /* id -> Task, owned; not the immediate ones */
-        GHashTable *reservations; /* object path -> Reservation, owned */
-        GHashTable *unfinished;   /* Task -> itself, immediate ones too */
-        GQueue finished;          /* of Task, oldest first */
-        GHashTable *user_names;   /* uid -> name, owned */
+        ReservationTable *reservations;
+        GHashTable *tasks;      /* id -> Task, owned; not the immediate ones */
+        GHashTable *unfinished; /* Task -> itself, immediate ones too */
+        Retention *retention;
+        GHashTable *user_names; /* uid -> name, owned */
+        PoolWork promise;       /* of more IDs */
+        bool promising;
         bool closed;
 };
 
+static void forget(Task *task);
 static void on_job_begun(void *data);
 static void on_job_done(void *data);
 static void on_measured(Job *job, const Progress *progress);
 static void on_quiet(Job *job);
+static void promise_run(void *data);
+static void promise_done(void *data);
 
 static const SamplerHooks sampler_hooks = {on_measured, on_quiet};
-
-static void reservation_free(void *data) {
-        Reservation *reservation = data;
-
-        g_ptr_array_unref(reservation->tasks);
-        g_free(reservation);
-}
 
 TaskList *task_list_new(
                 const TaskListContext *context, const char *state_directory, GError **error) {
@@ -69,8 +63,10 @@ TaskList *task_list_new(
         list->tasks = g_hash_table_new(NULL, NULL);
         list->unfinished = g_hash_table_new(NULL, NULL);
         list->user_names = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-        list->reservations =
-                        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, reservation_free);
+        list->retention = retention_new(sd_bus_get_event(context->bus), context->limits.finished,
+                        context->limits.retention_usec, forget);
+        list->reservations = reservation_table_new();
+        list->promise = (PoolWork){.run = promise_run, .done = promise_done, .data = list};
         return list;
 }
 
@@ -95,47 +91,24 @@ const char *task_list_user_name(TaskList *list, uid_t uid) {
         return name;
 }
 
-/* Reservations */
+/* Who works on what */
 
 Task *task_list_holder(TaskList *list, const char *object) {
-        const Reservation *reservation = g_hash_table_lookup(list->reservations, object);
-
-        return reservation ? reservation->holder : NULL;
+        return reservation_holder(list->reservations, object);
 }
 
 const GPtrArray *task_list_of_object(TaskList *list, const char *object) {
-        const Reservation *reservation = g_hash_table_lookup(list->reservations, object);
-
-        return reservation ? reservation->tasks : NULL;
+        return reservation_tasks(list->reservations, object);
 }
 
-static void reserve(TaskList *list, Task *task) {
-        Reservation *reservation = g_hash_table_lookup(list->reservations, task->object);
-
-        if (!reservation) {
-                reservation = g_new0(Reservation, 1);
-                reservation->tasks = g_ptr_array_new();
-                g_hash_table_insert(list->reservations, g_strdup(task->object), reservation);
-        }
-        g_ptr_array_add(reservation->tasks, task);
+static void enter(TaskList *list, Task *task) {
+        reservation_enter(list->reservations, task);
         g_hash_table_add(list->unfinished, task);
 }
 
-static void take_hold(TaskList *list, Task *task) {
-        Reservation *reservation = g_hash_table_lookup(list->reservations, task->object);
-
-        reservation->holder = task;
-}
-
-static void let_go(TaskList *list, Task *task) {
-        Reservation *reservation = g_hash_table_lookup(list->reservations, task->object);
-
+static void leave(TaskList *list, Task *task) {
+        reservation_leave(list->reservations, task);
         g_hash_table_remove(list->unfinished, task);
-        g_ptr_array_remove(reservation->tasks, task);
-        if (reservation->holder == task)
-                reservation->holder = NULL;
-        if (reservation->tasks->len == 0)
-                g_hash_table_remove(list->reservations, task->object);
 }
 
 /* The record of the ledger */
@@ -147,6 +120,23 @@ static void record(TaskList *list, Task *task) {
         if (!ledger_write(list->ledger, task->id, file, &error))
                 log_warning("What is known of task %u may be forgotten: %s", task->id,
                                 error->message);
+}
+
+static void promise_run(void *data) {
+        ledger_promise(((TaskList *) data)->ledger);
+}
+
+static void promise_done(void *data) {
+        ((TaskList *) data)->promising = false;
+}
+
+/* For the next task, so that its caller does not wait for it. */
+static void prepare_next(TaskList *list) {
+        ledger_prepare(list->ledger);
+        if (list->promising || !ledger_is_short(list->ledger))
+                return;
+        list->promising = true;
+        pool_submit(list->context.pool, LANE_SHORT, &list->promise);
 }
 
 /* Jobs */
@@ -192,10 +182,25 @@ static Lane lane_of(const Task *task) {
         return request && request->force ? LANE_URGENT : task->operation->lane;
 }
 
+/* A task that force took the object from may still be away when the next one starts: whatever runs
+ * from now on is none of its business. */
+static void disown_others(TaskList *list, const Task *task) {
+        const GPtrArray *tasks = reservation_tasks(list->reservations, task->object);
+
+        for (unsigned i = 0; i < tasks->len; i++) {
+                Task *other = tasks->pdata[i];
+
+                if (other != task && other->state == TASK_CANCELLING)
+                        job_disown(other->job);
+        }
+}
+
 static void start_job(TaskList *list, Task *task) {
         Job *job = task->job;
 
-        take_hold(list, task);
+        reservation_hold(list->reservations, task);
+        if (lane_of(task) != LANE_URGENT)
+                disown_others(list, task);
         task_set_state(task, TASK_QUEUED);
         job->work = (PoolWork){on_job_begun, execute, on_job_done, job, NULL, 0, NULL};
         list->context.hooks->reserved(task->object, list->context.userdata);
@@ -214,61 +219,15 @@ static void on_job_begun(void *data) {
 
 /* Forgetting */
 
-static void forget(TaskList *list, Task *task) {
-        g_queue_remove(&list->finished, task);
+static void forget(Task *task) {
+        TaskList *list = task->list;
+
+        retention_remove(list->retention, task);
         g_hash_table_remove(list->tasks, GUINT_TO_POINTER(task->id));
         ledger_remove(list->ledger, task->id);
         (void) task_emit_removed(task);
         task_free(task);
         list->context.hooks->list_changed(list->context.userdata);
-}
-
-static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata) {
-        Task *task = userdata;
-
-        forget(task->list, task);
-        return 0;
-}
-
-static void set_expiry(TaskList *list, Task *task) {
-        gint64 end = task->finished + (gint64) list->context.limits.retention_usec;
-        gint64 left = MAX(end - g_get_real_time(), 0);
-        int r;
-
-        task->expiry = sd_event_source_disable_unref(task->expiry);
-        if (task->keep)
-                return;
-        r = sd_event_add_time_relative(sd_bus_get_event(list->context.bus), &task->expiry,
-                        CLOCK_MONOTONIC, MIN((uint64_t) left, list->context.limits.retention_usec),
-                        EXPIRY_ACCURACY_USEC, on_expiry, task);
-        if (r < 0)
-                log_warning("Failed to add a timer: %s", g_strerror(-r));
-}
-
-/* Those that are kept do not count: they must not push out the others. */
-static unsigned count_forgettable(TaskList *list) {
-        unsigned n = 0;
-
-        for (GList *link = list->finished.head; link; link = link->next)
-                n += !((Task *) link->data)->keep;
-        return n;
-}
-
-static void remember(TaskList *list, Task *task) {
-        unsigned n;
-
-        g_queue_push_tail(&list->finished, task);
-        set_expiry(list, task);
-
-        n = count_forgettable(list);
-        for (GList *link = list->finished.head, *next; link && n > list->context.limits.finished;
-                        link = next) {
-                next = link->next;
-                if (((Task *) link->data)->keep)
-                        continue;
-                forget(list, link->data);
-                n--;
-        }
 }
 
 /* The end of a task */
@@ -294,19 +253,11 @@ static void fail_waiting(TaskList *list, Task *task, GError *error);
 /* The next in line for an object that may have become free. */
 static void start_next(TaskList *list, const char *object) {
         g_autofree char *key = g_strdup(object);
+        Task *next;
 
-        for (;;) {
-                const Reservation *reservation = g_hash_table_lookup(list->reservations, key);
-                Task *next = NULL;
+        while ((next = reservation_next(list->reservations, key))) {
                 GError *error = NULL;
 
-                if (!reservation || reservation->holder)
-                        return;
-                for (unsigned i = 0; i < reservation->tasks->len && !next; i++)
-                        if (((Task *) reservation->tasks->pdata[i])->state == TASK_WAITING)
-                                next = reservation->tasks->pdata[i];
-                if (!next)
-                        return;
                 if (list->context.hooks->admit(next, list->context.userdata, &error)) {
                         start_job(list, next);
                         return;
@@ -319,7 +270,7 @@ static void finish(TaskList *list, Task *task) {
         const TaskListContext *context = &list->context;
         g_autofree char *object = g_strdup(task->object);
 
-        let_go(list, task);
+        leave(list, task);
         context->hooks->settled(task, context->userdata);
         task_finish(task);
         job_unref(g_steal_pointer(&task->job));
@@ -330,8 +281,8 @@ static void finish(TaskList *list, Task *task) {
                 (void) task_emit_completed(task);
                 context->hooks->completed(task, context->userdata);
                 waiter_answer_all(task);
-                remember(list, task);
-                ledger_prepare(list->ledger);
+                retention_add(list->retention, task);
+                prepare_next(list);
         } else {
                 answer_call(task);
                 task_free(task);
@@ -413,7 +364,7 @@ static bool enlist(TaskList *list, Task *task, GError **error) {
         file = task_store(task);
         if (ledger_write(list->ledger, task->id, file, error))
                 return true;
-        forget(list, task);
+        forget(task);
         return false;
 }
 
@@ -430,7 +381,7 @@ Task *task_list_add(TaskList *list, const TaskSpec *spec, GError **error) {
         task = task_new(list, id, spec);
         if (!immediate && !enlist(list, task, error))
                 return NULL;
-        reserve(list, task);
+        enter(list, task);
         return task;
 }
 
@@ -445,7 +396,7 @@ void task_list_launch(TaskList *list, Task *task) {
                 }
                 /* Before the holder's end, which would start the next in line: that may be this
                  * one. */
-                take_hold(list, task);
+                reservation_hold(list->reservations, task);
                 task_log(holder, LOG_WARNING,
                                 "cancelled because the machine is turned off by force");
                 (void) task_list_cancel(list, holder, true, NULL);
@@ -491,7 +442,7 @@ bool task_list_remove(TaskList *list, Task *task, GError **error) {
                                 task->id);
                 return false;
         }
-        forget(list, task);
+        forget(task);
         return true;
 }
 
@@ -515,7 +466,7 @@ bool task_list_keep(TaskList *list, Task *task, bool keep, GError **error) {
         publication_touch(&task->publication, TASK_DELETE_ON_COMPLETION);
         record(list, task);
         if (task_is_complete(task))
-                set_expiry(list, task);
+                retention_set_time(list->retention, task);
         else if (task->job->ledger)
                 (void) ledger_sync(list->ledger, task->id, NULL);
         return true;
@@ -571,17 +522,18 @@ static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
         }
         g_hash_table_insert(list->tasks, GUINT_TO_POINTER(id), task);
         if (task_is_complete(task)) {
-                remember(list, task);
+                retention_add(list->retention, task);
                 return;
         }
         task_log(task, LOG_NOTICE, "taken over after a restart of the service");
-        reserve(list, task);
+        enter(list, task);
         if (!task->started || task_list_holder(list, task->object))
                 fail_waiting(list, task,
                                 g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                                                 task->started ? "The service was interrupted while "
                                                                 "another task took over"
-                                                              : "The service was interrupted before "
+                                                              : "The service was interrupted "
+                                                                "before "
                                                                 "the task began"));
         else
                 start_job(list, task);
@@ -591,6 +543,7 @@ void task_list_restore(TaskList *list, const Operation *const *operations) {
         Restoration restoration = {list, operations};
 
         ledger_load(list->ledger, restore_one, &restoration);
+        prepare_next(list);
 }
 
 void task_list_close(TaskList *list, bool cancel) {
@@ -618,8 +571,8 @@ TaskList *task_list_free(TaskList *list) {
         g_hash_table_destroy(list->tasks);
         g_hash_table_destroy(list->unfinished);
         g_hash_table_destroy(list->user_names);
-        g_hash_table_destroy(list->reservations);
-        g_queue_clear(&list->finished);
+        reservation_table_free(list->reservations);
+        retention_free(list->retention);
         sampler_free(list->sampler);
         ledger_free(list->ledger);
         g_free(list);

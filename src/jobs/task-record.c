@@ -42,6 +42,7 @@ GKeyFile *task_store(const Task *task) {
         set_number(record, "Submitted", (uint64_t) task->submitted);
         set_number(record, "Started", (uint64_t) task->started);
         set_number(record, "FromSaved", task->from_saved);
+        set_number(record, "Restores", task->restores);
         set_number(record, "Keep", task->keep);
         set_number(record, "Killed", task->killed);
         set_number(record, "Percent", task->percent);
@@ -73,10 +74,17 @@ static char *get_string(GKeyFile *record, const char *key) {
         return g_key_file_get_string(record, GROUP, key, NULL);
 }
 
+static void load_texts(GKeyFile *record, const char *group, GHashTable *texts) {
+        g_auto(GStrv) keys = g_key_file_get_keys(record, group, NULL, NULL);
+
+        for (unsigned i = 0; keys && keys[i]; i++)
+                g_hash_table_insert(texts, g_strdup(keys[i]),
+                                g_key_file_get_string(record, group, keys[i], NULL));
+}
+
 static void load_outcome(Task *task, GKeyFile *record) {
         g_autofree char *name = get_string(record, "Error");
         g_autofree char *message = get_string(record, "Message");
-        g_auto(GStrv) keys = g_key_file_get_keys(record, RESULTS_GROUP, NULL, NULL);
 
         task->finished = g_key_file_get_int64(record, GROUP, "Finished", NULL);
         task->state_changed = task->finished;
@@ -85,9 +93,7 @@ static void load_outcome(Task *task, GKeyFile *record) {
                                 VIRTASK_ERROR, (int) error_find(name), message ?: "");
         task->state = task_end_state(task->error);
         task->results = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-        for (unsigned i = 0; keys && keys[i]; i++)
-                g_hash_table_insert(task->results, g_strdup(keys[i]),
-                                g_key_file_get_string(record, RESULTS_GROUP, keys[i], NULL));
+        load_texts(record, RESULTS_GROUP, task->results);
 }
 
 static void load_unfinished(Task *task, GKeyFile *record) {
@@ -100,6 +106,7 @@ static void load_unfinished(Task *task, GKeyFile *record) {
         task->state = TASK_WAITING;
         task->state_changed = task->submitted;
         task->job = task_list_make_job(task->list, task, JOB_SETTLE, machine ?: "", NULL, request);
+        load_texts(record, LEDGER_MEMORY, task->job->memory);
 }
 
 Task *task_load(TaskList *list, uint32_t id, GKeyFile *record, const Operation *const *operations) {
@@ -127,6 +134,7 @@ Task *task_load(TaskList *list, uint32_t id, GKeyFile *record, const Operation *
         task->submitted = g_key_file_get_int64(record, GROUP, "Submitted", NULL);
         task->started = g_key_file_get_int64(record, GROUP, "Started", NULL);
         task->from_saved = g_key_file_get_boolean(record, GROUP, "FromSaved", NULL);
+        task->restores = g_key_file_get_boolean(record, GROUP, "Restores", NULL);
         task->keep = g_key_file_get_boolean(record, GROUP, "Keep", NULL);
         task->killed = g_key_file_get_boolean(record, GROUP, "Killed", NULL);
         task->percent = MIN((unsigned) g_key_file_get_uint64(record, GROUP, "Percent", NULL), 100);

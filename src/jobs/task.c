@@ -94,6 +94,7 @@ Task *task_new(TaskList *list, uint32_t id, const TaskSpec *spec) {
         if (spec->facts) {
                 task->machine_name = g_strdup(spec->facts->name);
                 task->from_saved = machine_state_from_facts(spec->facts) == MACHINE_SAVED;
+                task->restores = task->from_saved;
         }
         task->owner_name = id ? g_strdup(task_list_user_name(list, spec->owner)) : NULL;
         task->description = describe(spec->operation, task->from_saved, task->machine_name);
@@ -147,7 +148,7 @@ bool task_is_cancelable(const Task *task) {
 MachineState task_machine_state(const Task *task) {
         const Operation *operation = task->operation;
 
-        if (task->from_saved && operation->during_saved)
+        if (task->restores && operation->during_saved)
                 return operation->during_saved;
         return operation->during;
 }

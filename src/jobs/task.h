@@ -71,7 +71,8 @@ struct Task {
         const Operation *operation;
         char *object; /* path of the machine or manager it was called on */
         char *machine_name;
-        bool from_saved; /* began on a saved machine */
+        bool from_saved; /* the machine was saved when the task was made: what Description says */
+        bool restores;   /* the same when it began, which may be later */
         char *description;
         uid_t owner;
         char *owner_name;
@@ -95,8 +96,9 @@ struct Task {
         Job *job;             /* NULL once finished */
         sd_bus_message *call; /* an immediate operation's, to be answered at the end */
         TaskReply reply;
-        sd_event_source *expiry;
-        GQueue waiters; /* of Waiter, see waiter.h */
+        struct Retention *retention; /* once finished */
+        sd_event_source *expiry;     /* its */
+        GQueue waiters;              /* of Waiter, see waiter.h */
         Publication publication;
 };
 

@@ -23,6 +23,9 @@
 #define LOOK_MSEC      100
 #define IDLE_LOOKS_OFF 3 /* before a machine that is off counts as not started */
 
+/* What conclude_active() has to know when the image is gone: a guest that waits shall not run. */
+#define LEAVE_PAUSED "LeavePaused"
+
 #define STARTUP_OPTION_MAX 1 /* VMStartupOption */
 
 typedef struct StartupRequest {
@@ -83,8 +86,8 @@ static bool fail_restore(GError **error, virDomainPtr domain) {
 
 /* Cancelled, and too late to stop it: the guest has not run, or hardly. A guest that can't be ended
  * is no cancelled start. */
-static bool take_back(virDomainPtr domain, GError **error) {
-        if (virDomainDestroy(domain) == 0)
+static bool take_back(Job *job, virDomainPtr domain, GError **error) {
+        if (job_is_disowned(job) || virDomainDestroy(domain) == 0)
                 return false;
         backend_error_set(error, "Failed to take the start of '%s' back", virDomainGetName(domain));
         if (virDomainIsActive(domain) == 0)
@@ -93,9 +96,11 @@ static bool take_back(virDomainPtr domain, GError **error) {
 }
 
 static bool boot(Job *job, virDomainPtr domain, bool paused, GError **error) {
+        if (job_is_cancelled(job))
+                return false;
         if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
                 return fail(error, domain);
-        return job_commit(job) || take_back(domain, error);
+        return job_commit(job) || take_back(job, domain, error);
 }
 
 /* The guest is loaded and has not run. Its image goes first: if it stayed while the guest runs, a
@@ -118,7 +123,7 @@ static bool restore(Job *job, virDomainPtr domain, const char *image, bool run, 
                 return fail_restore(error, domain);
         if (job_commit(job))
                 return let_run(domain, run, error);
-        return take_back(domain, error);
+        return take_back(job, domain, error);
 }
 
 static bool start_saved(Job *job, virDomainPtr domain, bool paused, GError **error) {
@@ -127,6 +132,8 @@ static bool start_saved(Job *job, virDomainPtr domain, bool paused, GError **err
 
         switch (image ? saved_image_inspect(image, &was_running) : SAVED_IMAGE_UNKNOWN) {
         case SAVED_IMAGE_WHOLE:
+                if (!was_running && !job_remember(job, LEAVE_PAUSED, "true", error))
+                        return false;
                 return restore(job, domain, image, was_running && !paused, error);
         case SAVED_IMAGE_PARTIAL:
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INCOMPATIBLE_SAVED_STATE,
@@ -137,7 +144,7 @@ static bool start_saved(Job *job, virDomainPtr domain, bool paused, GError **err
         case SAVED_IMAGE_UNKNOWN:
                 break;
         }
-        if (!job_commit(job))
+        if (!job_remember(job, LEAVE_PAUSED, "true", error) || !job_commit(job))
                 return false;
         if (virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
                 return fail_restore(error, domain);
@@ -166,10 +173,10 @@ static bool conclude_active(Job *job, virDomainPtr domain, int state, int reason
         const StartupRequest *request = job->request;
         bool waits = state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION;
         g_autofree char *image = saved_image_path(domain);
-        bool was_running = true;
+        bool was_running = true, leave = request->paused || job_recall(job, LEAVE_PAUSED);
 
         if (virDomainHasManagedSaveImage(domain, 0) != 1) {
-                if (waits && !request->paused && virDomainResume(domain) < 0)
+                if (waits && !leave && virDomainResume(domain) < 0)
                         return fail(error, domain);
                 return true;
         }
@@ -177,8 +184,8 @@ static bool conclude_active(Job *job, virDomainPtr domain, int state, int reason
                 (void) saved_image_inspect(image, &was_running);
         /* One that runs was committed before we were cut off. */
         if (waits && !job_commit(job))
-                return take_back(domain, error);
-        return let_run(domain, waits && was_running && !request->paused, error);
+                return take_back(job, domain, error);
+        return let_run(domain, waits && was_running && !leave, error);
 }
 
 static bool startup_settle(Job *job, GError **error) {

@@ -357,7 +357,7 @@ static bool on_task_admit(Task *task, void *userdata, GError **error) {
                                 "The virtual machine is gone");
                 return false;
         }
-        task->from_saved = machine_state_from_facts(vm->facts) == MACHINE_SAVED;
+        task->restores = machine_state_from_facts(vm->facts) == MACHINE_SAVED;
         return operation_check_state(task->operation, vm, error);
 }
 

@@ -6,7 +6,6 @@
 
 #include "service/operation-call.h"
 
-#include <sched.h>
 #include <string.h>
 
 #include "bus/bus-error.h"
@@ -129,8 +128,6 @@ int operation_call(Manager *manager,
                 r = sd_bus_reply_method_return(call, "uo", RETURN_VALUE_STARTED, task->path);
         else if (task->id)
                 r = sd_bus_reply_method_return(call, "o", task->path);
-        /* The answer is under way; on a busy computer the bus and the caller go first. */
-        (void) sched_yield();
         task_list_launch(manager->tasks, task);
         return r;
 }

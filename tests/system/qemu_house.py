@@ -8,7 +8,7 @@ from harness import MANAGER, Bus, Client, Daemon, Deadline, Embed, Libvirtd, Scr
 from harness.source import LONG
 
 # A save of this much takes a second or more, long enough to be met in the middle.
-BIG = 1024 if LONG else 384
+BIG = 2048 if LONG else 384
 
 
 class House:

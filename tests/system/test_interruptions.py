@@ -157,6 +157,29 @@ def test_daemon_killed_on_libvirtd(libvirtd, served_guest, method):
         assert_carried_out(house, guest, method)
 
 
+@pytest.mark.parametrize('state', ['running', 'paused'])
+def test_daemon_killed_between_the_image_and_the_guest(embed, embedded_guest, state):
+    """The image is removed and the guest does not run yet: it goes on as it was saved."""
+    house, guest = embed, embedded_guest
+    bring(house, guest, 'running')
+    before = guest.ticks
+    if state == 'paused':
+        house.client.call(guest.path, 'VirtualMachine', 'Pause')
+    house.do(guest, 'Save')
+    house.daemon.stop()
+    with house.daemon.crash_after_unlink('/big.save'):
+        house.daemon.start()
+        task = house.begin(guest, 'Startup')
+        house.daemon.wait_killed()
+    house.daemon.start()
+    assert house.client.wait_task(task)['ResultName'] == 'success'
+    assert house.state(guest) == state
+    assert house.below.saved_files() == []
+    if state == 'paused':
+        house.client.call(guest.path, 'VirtualMachine', 'Resume')
+    guest.assert_goes_on(before)
+
+
 @pytest.mark.root
 def test_libvirtd_killed(libvirtd, served_guest):
     """The machines come back within 5 seconds of libvirtd, and the task ends with what is true."""

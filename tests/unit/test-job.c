@@ -308,6 +308,24 @@ static void a_record_that_can_not_be_synced_prevents_the_run(void) {
         ledger_free(ledger);
 }
 
+static void what_a_job_remembers_is_in_the_ledger_at_once(void) {
+        auto_directory directory = test_directory_new();
+        Ledger *ledger = ledger_new(directory, NULL);
+        Job *job = make_job(SUCCEED);
+        g_autofree char *text = NULL;
+
+        g_assert_null(job_recall(job, "Key"));
+        g_assert_true(job_remember(job, "Key", "without a ledger", NULL));
+        g_assert_cmpstr(job_recall(job, "Key"), ==, "without a ledger");
+        job->ledger = ledger;
+        job->id = 17;
+        g_assert_true(job_remember(job, "Key", "value", NULL));
+        text = test_read(directory, "tasks/17.memory");
+        g_assert_nonnull(strstr(text, "Key=value\n"));
+        job_unref(job);
+        ledger_free(ledger);
+}
+
 static void the_last_reference_frees(void) {
         Job *job = make_job(SUCCEED);
 
@@ -343,6 +361,7 @@ int main(int argc, char **argv) {
         ADD(facts_are_read_afterwards);
         ADD(a_machine_that_is_gone_is_noticed);
         ADD(a_record_that_can_not_be_synced_prevents_the_run);
+        ADD(what_a_job_remembers_is_in_the_ledger_at_once);
         ADD(the_last_reference_frees);
         status = g_test_run();
         g_string_free(reports, TRUE);

@@ -93,6 +93,23 @@ static void an_id_is_promised_on_disk_before_it_is_given(void) {
         ledger_free(ledger);
 }
 
+static void more_ids_are_promised_before_the_last_is_given(void) {
+        auto_directory directory = test_directory_new();
+        Ledger *ledger = open_ledger(directory);
+        uint32_t last = 0;
+
+        g_assert_true(ledger_is_short(ledger));
+        ledger_promise(ledger);
+        g_assert_false(ledger_is_short(ledger));
+        while (!ledger_is_short(ledger))
+                last = next_id(ledger);
+        ledger_promise(ledger);
+        g_assert_false(ledger_is_short(ledger));
+        g_assert_cmpuint(next_id(ledger), ==, last + 1);
+        ledger_free(ledger);
+        g_assert_cmpuint(id_after_restart(directory), ==, last + 2);
+}
+
 static void ids_are_not_reused_with_a_damaged_counter(void) {
         const char *const damaged[] = {"", "x", "-5", "1x", "99999999999999999999", "0"};
 
@@ -243,6 +260,7 @@ static void a_prepared_record_is_a_record(void) {
         g_autofree char *long_text = g_strnfill(5000, 'x');
         g_autofree char *loaded = NULL, *expected = g_strdup_printf("1=a 2=b 3=%s ", long_text);
 
+        ledger_promise(ledger);
         for (uint32_t id = 1; id <= 3; id++) {
                 ledger_prepare(ledger);
                 ledger_prepare(ledger);
@@ -260,7 +278,11 @@ static void what_was_prepared_and_not_used_is_no_record(void) {
         Ledger *ledger = open_ledger(directory);
         g_autofree char *loaded = NULL, *blank = g_strnfill(1024, '\n'), *left = NULL;
 
+        ledger_promise(ledger);
         ledger_prepare(ledger);
+        left = test_read(directory, "tasks/1");
+        g_assert_nonnull(left);
+        g_clear_pointer(&left, g_free);
         ledger_free(ledger);
         left = test_read(directory, "tasks/1");
         g_assert_null(left);
@@ -271,11 +293,42 @@ static void what_was_prepared_and_not_used_is_no_record(void) {
         g_assert_null(left);
 }
 
+static void on_memory(uint32_t id, GKeyFile *record, void *userdata) {
+        g_autofree char *key = g_key_file_get_string(record, LEDGER_MEMORY, "Key", NULL);
+        g_autofree char *other = g_key_file_get_string(record, LEDGER_MEMORY, "Other", NULL);
+
+        g_string_append_printf(userdata, "%u=%s,%s ", id, key, other);
+}
+
+static void memory_comes_back_with_the_record_and_goes_with_it(void) {
+        auto_directory directory = test_directory_new();
+        g_autoptr(GHashTable) memory = g_hash_table_new(g_str_hash, g_str_equal);
+        GString *loaded = g_string_new(NULL);
+        Ledger *ledger = open_ledger(directory);
+        g_autofree char *left = NULL;
+
+        write_record(ledger, 1, "a");
+        write_record(ledger, 2, "b");
+        g_hash_table_insert(memory, (char *) "Key", (char *) "value; = #x");
+        g_assert_true(ledger_write_memory(ledger, 2, memory, NULL));
+        g_hash_table_insert(memory, (char *) "Other", (char *) "");
+        g_assert_true(ledger_write_memory(ledger, 2, memory, NULL));
+        write_record(ledger, 2, "c");
+        ledger_load(ledger, on_memory, loaded);
+        g_assert_cmpstr(loaded->str, ==, "1=(null),(null) 2=value; = #x, ");
+        ledger_remove(ledger, 2);
+        left = test_read(directory, "tasks/2.memory");
+        g_assert_null(left);
+        ledger_free(ledger);
+        g_string_free(loaded, TRUE);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD(ids_begin_with_one_and_grow);
         ADD(ids_are_never_reused_over_reopening);
         ADD(an_id_is_promised_on_disk_before_it_is_given);
+        ADD(more_ids_are_promised_before_the_last_is_given);
         ADD(ids_are_not_reused_with_a_damaged_counter);
         ADD(a_counter_behind_the_records_is_not_believed);
         ADD(the_last_numbers_are_not_given);
@@ -289,5 +342,6 @@ int main(int argc, char **argv) {
         ADD(two_services_do_not_share_their_tasks);
         ADD(a_prepared_record_is_a_record);
         ADD(what_was_prepared_and_not_used_is_no_record);
+        ADD(memory_comes_back_with_the_record_and_goes_with_it);
         return g_test_run();
 }

@@ -272,9 +272,30 @@ static void force_kills_the_holder_and_takes_over(void) {
         g_assert_cmpint(holder->state, ==, TASK_CANCELLING);
         g_assert_null(task_list_holder(house.tasks, OBJECT));
         g_assert_cmpuint(task_list_of_object(house.tasks, OBJECT)->len, ==, 1);
+        g_assert_false(job_is_disowned(holder->job));
         gate_open(&gates[0]);
         house_finish(holder);
         g_assert_null(task_list_of_object(house.tasks, OBJECT));
+        teardown();
+}
+
+static void who_comes_home_late_finds_the_object_in_other_hands(void) {
+        Task *holder, *forced, *third;
+
+        setup();
+        gates[0].stubborn = true;
+        holder = start_at(0, OBJECT);
+        gate_wait_reached(&gates[0]);
+        forced = force();
+        gate_open(&gates[4]);
+        house_finish(forced);
+        third = start_at(1, OBJECT);
+        g_assert_true(job_is_disowned(holder->job));
+        g_assert_false(job_is_disowned(third->job));
+        g_assert_true(task_list_holder(house.tasks, OBJECT) == third);
+        gate_open(&gates[0]);
+        house_finish(holder);
+        g_assert_true(task_list_holder(house.tasks, OBJECT) == third);
         teardown();
 }
 
@@ -767,6 +788,7 @@ int main(int argc, char **argv) {
         ADD(queue_on_a_free_object_starts_at_once);
         ADD(a_task_in_line_may_find_that_it_is_not_allowed_any_more);
         ADD(force_kills_the_holder_and_takes_over);
+        ADD(who_comes_home_late_finds_the_object_in_other_hands);
         ADD(force_finds_a_thread_when_the_lane_is_full);
         ADD(force_over_a_holder_that_has_not_begun_starts_once);
         ADD(force_does_not_start_who_is_in_line);

@@ -70,6 +70,7 @@ static void an_unfinished_task_comes_back_to_be_settled(void) {
         g_assert_cmpuint(task->owner, ==, 12345);
         g_assert_cmpstr(task->owner_name, ==, "12345");
         g_assert_true(task->from_saved);
+        g_assert_true(task->restores);
         g_assert_cmpuint(task->percent, ==, 40);
         g_assert_cmpuint(task->bytes_done, ==, 40);
         g_assert_cmpuint(task->bytes_total, ==, 100);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtaskd from the build directory under test."""
 
+import contextlib
 import os
 import re
 import select
@@ -30,7 +31,7 @@ class Daemon:
         self._name = name
         self._user = user
         self._namespace = namespace or self._needed_namespace()
-        self._environment = environment or {}
+        self.environment = environment or {}  # of the next start
         self.state = scratch.directory(f'{name}.state', user)
         self._home = scratch.directory(f'{name}.home', user)  # libvirt writes there
         self._arguments = [*wrapper, BUILD / program, f'--address={bus.address}', f'--uri={uri}',
@@ -67,7 +68,7 @@ class Daemon:
             os.chmod(path, 0o777)
             self.process = Process(self._scratch, self._name, self._arguments, user=self._user, namespace=self._namespace,
                                    environment={'NOTIFY_SOCKET': path, 'HOME': str(self._home),
-                                                **self._environment})
+                                                **self.environment})
             if ready:
                 self._wait_ready(notify)
         return self
@@ -103,6 +104,21 @@ class Daemon:
     def kill(self):
         """kill -9, as a crash."""
         self.process.kill()
+        self._check()
+
+    @contextlib.contextmanager
+    def crash_after_unlink(self, end):
+        """What is started in this context dies as soon as it has removed a file whose path has this end."""
+        saved = self.environment
+        self.environment = {**saved, 'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_AFTER_UNLINK': end,
+                            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+        try:
+            yield
+        finally:
+            self.environment = saved
+
+    def wait_killed(self):
+        assert self.process.wait() == -signal.SIGKILL
         self._check()
 
     def restart(self):
