@@ -103,7 +103,8 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
 
         ledger = g_new0(Ledger, 1);
         ledger->directory = directory;
-        ledger->next = ledger->promised = MAX((uint32_t) next, after_last_record(directory));
+        ledger->next = MAX((uint32_t) next, after_last_record(directory));
+        ledger->promised = ledger->next;
         return ledger;
 }
 
