@@ -13,6 +13,7 @@ import dataclasses
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -31,8 +32,16 @@ BUILDS = {
     'address': (['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined'], {'CC': 'gcc'}),
     'thread': (['-Dbuildtype=debugoptimized', '-Db_sanitize=thread'], {'CC': 'gcc'}),
 }
-# Mostly waits for QEMU, so the steps after it run beside it; but the full counts have the machine for themselves.
-BESIDE = 'system-address'
+# Tests from outside: the step, and its files.
+OUTSIDE = {
+    'contract': ['contract'],
+    'snapshots': ['system/test_snapshot*.py'],
+    'system': ['system/test_[!s]*.py'],
+    'bus': ['bus'],
+    'auth': ['auth'],
+}
+# Mostly wait for QEMU, so other steps run beside them; but the full counts have the machine for themselves.
+BESIDE = ('snapshots', 'snapshots-address', 'system-address')
 
 SANITIZERS = {
     'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:fast_unwind_on_malloc=0',
@@ -126,11 +135,12 @@ class Check:
                           environment={'VIRTASK_LONG': '1'} if self.long else None)
         return self.reported(status, report)
 
-    def outside(self, name, directory):
+    def outside(self, name, step):
         """Tests that speak D-Bus from outside."""
-        report = self.logs / f'{name}-{directory}.xml'
+        report = self.logs / f'{name}-{step}.xml'
         report.unlink(missing_ok=True)
-        status = self.run(['/usr/bin/python3', '-m', 'pytest', '-ra', f'--junitxml={report}', SOURCE / 'tests' / directory],
+        status = self.run(['/usr/bin/python3', '-m', 'pytest', '-ras' if self.long else '-ra', f'--junitxml={report}',
+                           *(path for pattern in OUTSIDE[step] for path in sorted((SOURCE / 'tests').glob(pattern)))],
                           environment={'VIRTASK_BUILD': str(self.build / name), 'VIRTASK_LONG': str(int(self.long))})
         return self.reported(status, report)
 
@@ -184,19 +194,24 @@ class Check:
 
     def steps(self):
         """Name (what --only takes), and what to do. The order is that in which a mistake is found soonest."""
-        outside = ('contract', 'system', 'bus', 'auth')
         return [
             *((f'build-{name}', lambda name=name: self.compile(name)) for name in BUILDS),
             ('unit', lambda: self.unit('gcc')),
             ('unit-clang', lambda: self.unit('clang')),
             ('unit-address', lambda: self.unit('address')),
             ('unit-thread', lambda: self.unit('thread', ['jobs', 'backend'])),
-            *((directory, lambda directory=directory: self.outside('gcc', directory)) for directory in outside),
-            *((f'{directory}-address', lambda directory=directory: self.outside('address', directory)) for directory in outside),
+            *((step, lambda step=step: self.outside('gcc', step)) for step in OUTSIDE),
+            *((f'{step}-address', lambda step=step: self.outside('address', step)) for step in OUTSIDE),
             ('install', self.install),
             ('demo-user', self.demo_as_user),
             ('demo-root', self.demo_as_root),
         ]
+
+    def random_moments(self, path):
+        """What the tests say of them: their seeds, and how many met an operation in the middle."""
+        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+            if match := re.search(r'[a-z][^:]*: (seed \d+|\d+ of \d+ in the middle)$', line):
+                yield match.group().rpartition('::')[2]
 
     def step(self, name, action):
         begin = time.monotonic()
@@ -209,6 +224,8 @@ class Check:
                 count = Count(failed=1)
         word = 'FAILED' if count.failed else 'ok'
         text = [f'{word:8}{name:20}{time.monotonic() - begin:7.1f} s   {count}']
+        if self.long:
+            text += [f'    {line}' for line in self.random_moments(path)]
         if count.failed:
             lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
             text += [f'    {line}' for line in [*lines[-LOG_LINES:], f'-- {path}']]
@@ -234,10 +251,10 @@ def main():
 
     chosen = [name for name in steps if not arguments.only or name in arguments.only]
     total = Count()
-    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
         beside = []
         for name in chosen:
-            if name == BESIDE and not arguments.long:
+            if name in BESIDE and not arguments.long:
                 other = Check(arguments.build_directory, arguments.long)
                 beside.append(executor.submit(other.step, name, dict(other.steps())[name]))
             else:

@@ -17,6 +17,10 @@
  * and sleeps in between. Every page is non-zero, so that a saved state is as large as the memory (32 MiB
  * to 2 GiB, the size is asked of the CMOS), and each tick writes to one MiB of it.
  *
+ * What is the disk like? Before a tick is printed, its number goes to the first IDE disk: into the second word
+ * of sector 1, little-endian. A tick is left out while the one before is still being written. Without such a
+ * disk, or when a write has failed, nothing is written.
+ *
  * It obeys single letters that come in on COM1: p powers off (ACPI), r presses the reset line, c reports a
  * crash (to a "panic" device, <panic model='isa'/>).
  *
@@ -30,6 +34,13 @@
         .set    PM1A_CNT,    0x604              /* where SeaBIOS puts PIIX4's and ICH9's */
         .set    SLEEP_S5,    0x2000
         .set    PANIC,       0x505
+
+        .set    ATA,         0x1f0              /* the first IDE disk; offsets of its ports: */
+        .set    ATA_COUNT,   2
+        .set    ATA_DEVICE,  6
+        .set    ATA_COMMAND, 7                  /* read: the status */
+        .set    ATA_IDLE,    0x50               /* status: ready and nothing else; no controller: 0xff */
+        .set    ATA_WRITE,   0x30
 
         .set    PAGE,        4096
         .set    FIRST_PAGE,  0x100000           /* below 1 MiB live we and the BIOS */
@@ -99,6 +110,32 @@ dirty:  movl    %ebp, 4(%edi)
         addl    $PAGE, %edi
         loop    dirty
 
+        movw    $ATA + ATA_COMMAND, %dx
+        inb     %dx, %al
+        cmpb    $ATA_IDLE, %al
+        jne     written
+        decl    %edx                            /* the device: LBA, disk 0 */
+        movb    $0xe0, %al
+        outb    %al, %dx
+        movb    $(ATA + ATA_COUNT) & 0xff, %dl  /* one sector */
+        movb    $1, %al
+        outb    %al, %dx
+        incl    %edx                            /* number 1 */
+        outb    %al, %dx
+        decl    %eax                            /* al = 0 */
+        incl    %edx
+        outb    %al, %dx
+        incl    %edx
+        outb    %al, %dx
+        movb    $(ATA + ATA_COMMAND) & 0xff, %dl
+        movb    $ATA_WRITE, %al
+        outb    %al, %dx
+        movb    $ATA & 0xff, %dl
+        movl    $FIRST_PAGE, %esi               /* its second word is the count */
+        movb    $512 / 4, %cl
+        rep     outsl
+
+written:
         movl    $CHECK_PAGES, %ecx
 check:  cmpl    %ebx, (%ebx)
         jne     damage

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bus-client.h"
+#include "inventory.h"
+#include "snapshot-ref.h"
 #include "task-info.h"
 #include "text.h"
 #include "verbs.h"
@@ -168,13 +169,46 @@ static bool connect_quietly(Session *s) {
         return s->options.bus != BUS_KIND_HOST && bus_client_connect(s) == EXIT_CODE_OK;
 }
 
-static void offer_arguments(Session *s, const Verb *verb, const char *prefix) {
+/* What the live service has of the machine that the line names. */
+static void offer_snapshots(Session *s, const char *prefix, const char *machine) {
+        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(inventory_clear) Inventory inventory = {0};
+        _cleanup_free_ SnapshotInfo **list = NULL;
+        size_t count = 0;
+
+        if (machine_ref_resolve(&ref, s, machine) != EXIT_CODE_OK ||
+                        inventory_load(&inventory, s) != EXIT_CODE_OK)
+                return;
+        list = inventory_snapshots_of(&inventory, ref.path, &count);
+        for (size_t i = 0; i < count; i++) {
+                const char *candidate = snapshot_ref_candidate(list, count, list[i], prefix);
+
+                if (candidate)
+                        offer(prefix, candidate);
+        }
+}
+
+/* @before are the @count words between the command and the one to complete. */
+static void offer_arguments(
+                Session *s, const Verb *verb, const char *prefix, char **before, int count) {
         static const char *const shells[] = {"bash", NULL};
 
         switch (verb->argument) {
         case VERB_ARGUMENT_MACHINE:
                 if (connect_quietly(s))
                         offer_machines(s, prefix, "");
+                break;
+        case VERB_ARGUMENT_ONE_MACHINE:
+                if (count == 0 && connect_quietly(s))
+                        offer_machines(s, prefix, "");
+                break;
+        case VERB_ARGUMENT_SNAPSHOT:
+                if (count > 1 || !connect_quietly(s))
+                        break;
+                if (count == 0)
+                        offer_machines(s, prefix, "");
+                else
+                        offer_snapshots(s, prefix, before[0]);
                 break;
         case VERB_ARGUMENT_TASK:
                 if (connect_quietly(s))
@@ -234,7 +268,7 @@ static void complete(Session *s, int count, char **words, const char *word) {
         else if (first >= count)
                 offer_verbs(word);
         else if (verb && (verb->max_arguments < 0 || count - first - 1 < verb->max_arguments))
-                offer_arguments(s, verb, word);
+                offer_arguments(s, verb, word, words + first + 1, count - first - 1);
 }
 
 ExitCode cmd_complete(Session *s, int argc, char **argv) {

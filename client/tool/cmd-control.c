@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "agent.h"
-#include "json.h"
+#include "control.h"
 #include "machine-ref.h"
 #include "message.h"
 #include "verbs.h"
@@ -35,17 +35,6 @@ static const struct ControlRow {
         {"discard",    "DiscardSavedState", "Discarded the saved state of"},
         {"unregister", "Unregister",        "Unregistered"},
 };
-
-static const struct {
-        CommandOption option;
-        const char *key;
-} option_keys[] = {
-        {OPTION_PAUSED,       "Paused"},
-        {OPTION_FORCE_BOOT,   "ForceBoot"},
-        {OPTION_BYPASS_CACHE, "Bypass"},
-        {OPTION_FORCE,        "Force"},
-        {OPTION_QUEUE,        "Queue"},
-};
 /* clang-format on */
 
 static const struct ControlRow *find_row(const char *verb) {
@@ -54,15 +43,6 @@ static const struct ControlRow *find_row(const char *verb) {
         while (i + 1 < ELEMENTS(rows) && strcmp(rows[i].verb, verb) != 0)
                 i++;
         return rows + i;
-}
-
-static int append_options(sd_bus_message *m, const Options *options) {
-        int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-
-        for (size_t i = 0; r >= 0 && i < ELEMENTS(option_keys); i++)
-                if (options_has(options, option_keys[i].option))
-                        r = sd_bus_message_append(m, "{sv}", option_keys[i].key, "b", 1);
-        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 /* A start without a saved state is a boot, which is not what "restore" means. */
@@ -93,7 +73,7 @@ static ExitCode add_call(
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, ref->path, MACHINE_INTERFACE, row->method);
         _cleanup_free_ char *what = xasprintf("%s %s", row->verb, ref->name);
-        int r = append_options(m, &s->options);
+        int r = control_append_options(m, &s->options);
 
         if (r < 0)
                 return bus_client_report_reply(r);
@@ -136,20 +116,9 @@ ExitCode cmd_control_task(Session *s, const char *verb, char **arguments) {
 }
 
 static void print_done(Session *s, const struct ControlRow *row, const MachineRef *ref) {
-        _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
+        _cleanup_free_ char *text = xasprintf("%s %s", row->past, ref->name);
 
-        if (s->options.json == JSON_MODE_OFF) {
-                if (!s->options.quiet)
-                        message_result("%s %s", row->past, ref->name);
-                return;
-        }
-        json_begin(&json, NULL, '{');
-        json_string(&json, "command", row->verb);
-        json_string(&json, "machine", ref->name);
-        json_string(&json, "state", "done");
-        json_string(&json, "path", ref->path);
-        json_end(&json, '}');
-        json_flush(&json);
+        control_print_done(s, row->verb, text, ref->name, ref->path);
 }
 
 static ExitCode call_now(Session *s, const struct ControlRow *row, const MachineRef *ref) {
@@ -234,7 +203,7 @@ ExitCode cmd_register(Session *s, const char *verb, char **arguments) {
                 message_error("%s is not UTF-8", arguments[0]);
                 return EXIT_CODE_FAILED;
         }
-        r = append_options(m, &s->options);
+        r = control_append_options(m, &s->options);
         if (r < 0)
                 return bus_client_report_reply(r);
         code = bus_client_call_dialog(s, m, what, &reply);

@@ -151,6 +151,26 @@ static void print_notes(const char *notes) {
         }
 }
 
+/* "3, current: before-update"; nothing without any. */
+static void print_snapshots(const Inventory *inventory, const MachineInfo *vm) {
+        size_t count = 0;
+        _cleanup_free_ SnapshotInfo **list = inventory_snapshots_of(inventory, vm->path, &count);
+        _cleanup_buffer_ Buffer b = {0};
+
+        if (count == 0)
+                return;
+        buffer_add_format(&b, "%zu", count);
+        for (size_t i = 0; i < count; i++) {
+                _cleanup_free_ char *label = NULL;
+
+                if (!list[i]->is_current)
+                        continue;
+                label = snapshot_info_label(list[i]);
+                buffer_add_format(&b, ", current: %s", label);
+        }
+        print_field("Snapshots", buffer_text(&b));
+}
+
 static void print_machine(Session *s, const Inventory *inventory, const MachineInfo *vm) {
         _cleanup_free_ char *name = text_escape(vm->name ? vm->name : "");
         _cleanup_buffer_ Buffer memory = {0};
@@ -169,6 +189,7 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
                                    : vm->saved_state_path && *vm->saved_state_path
                                                    ? vm->saved_state_path
                                                    : "yes");
+        print_snapshots(inventory, vm);
         print_notes(vm->notes);
         for (size_t i = 0; i < inventory->n_tasks; i++) {
                 const TaskInfo *t = inventory->tasks + i;

@@ -43,22 +43,34 @@ static void add_task(Buffer *line, const Monitor *monitor, const TaskInfo *t) {
                         machine_name(monitor, t->subject));
 }
 
+static void add_snapshot(Buffer *line, const Monitor *monitor, const SnapshotInfo *snapshot) {
+        _cleanup_free_ char *label = snapshot_info_label(snapshot);
+
+        buffer_add_format(
+                        line, "snapshot %s of %s", label, machine_name(monitor, snapshot->machine));
+}
+
 static void describe_added(Monitor *monitor, sd_bus_message *m, Buffer *line) {
         const char *path = NULL;
         const MachineInfo *vm;
         const TaskInfo *t;
+        const SnapshotInfo *snapshot;
 
         if (sd_bus_message_read(m, "o", &path) < 0 ||
                         inventory_read_object(&monitor->inventory, path, m) < 0)
                 return;
         vm = inventory_find_machine(&monitor->inventory, path);
         t = inventory_find_task(&monitor->inventory, path);
+        snapshot = inventory_find_snapshot(&monitor->inventory, path);
         if (vm)
                 buffer_add_format(line, "vm %s added (%s)", or_unknown(vm->name),
                                 machine_info_state_word(vm));
         else if (t) {
                 add_task(line, monitor, t);
                 buffer_add_format(line, " begun by %s", or_unknown(t->owner));
+        } else if (snapshot) {
+                add_snapshot(line, monitor, snapshot);
+                buffer_add_format(line, " added (%s)", snapshot_info_type_word(snapshot));
         }
 }
 
@@ -66,16 +78,21 @@ static void describe_removed(Monitor *monitor, sd_bus_message *m, Buffer *line) 
         const char *path = NULL;
         const MachineInfo *vm;
         const TaskInfo *t;
+        const SnapshotInfo *snapshot;
 
         if (sd_bus_message_read(m, "o", &path) < 0)
                 return;
         vm = inventory_find_machine(&monitor->inventory, path);
         t = inventory_find_task(&monitor->inventory, path);
+        snapshot = inventory_find_snapshot(&monitor->inventory, path);
         if (vm)
                 buffer_add_format(line, "vm %s removed", or_unknown(vm->name));
         else if (t) {
                 add_task(line, monitor, t);
                 buffer_add(line, " forgotten");
+        } else if (snapshot) {
+                add_snapshot(line, monitor, snapshot);
+                buffer_add(line, " removed");
         }
         inventory_forget(&monitor->inventory, path);
 }
@@ -109,6 +126,28 @@ static void describe_machine_change(Monitor *monitor, sd_bus_message *m, Buffer 
                 buffer_add_format(line, "vm %s has new notes", or_unknown(vm->name));
 }
 
+static void describe_snapshot_change(Monitor *monitor, sd_bus_message *m, Buffer *line) {
+        SnapshotInfo *snapshot =
+                        inventory_find_snapshot(&monitor->inventory, sd_bus_message_get_path(m));
+        _cleanup_free_ char *label = snapshot ? snapshot_info_label(snapshot) : NULL;
+        _cleanup_free_ char *name = snapshot && snapshot->name ? xstrdup(snapshot->name) : NULL;
+        bool had_memory = snapshot && snapshot->has_memory;
+        bool was_current = snapshot && snapshot->is_current;
+
+        if (!snapshot || snapshot_info_read(snapshot, m) < 0)
+                return;
+        buffer_add_format(
+                        line, "snapshot %s of %s", label, machine_name(monitor, snapshot->machine));
+        if (name && strcmp(name, snapshot->name) != 0)
+                buffer_add_format(line, " renamed to %s", snapshot->name);
+        else if (snapshot->is_current && !was_current)
+                buffer_add(line, " is the current one");
+        else if (had_memory && !snapshot->has_memory)
+                buffer_add(line, " has no memory any more");
+        else
+                buffer_clear(line);
+}
+
 static void describe_manager_change(Monitor *monitor, sd_bus_message *m, Buffer *line) {
         Inventory *inventory = &monitor->inventory;
         bool connected = inventory->connected;
@@ -127,6 +166,8 @@ static void describe_change(Monitor *monitor, sd_bus_message *m, Buffer *line) {
                 describe_task_change(monitor, m, line);
         else if (strcmp(interface, MACHINE_INTERFACE) == 0)
                 describe_machine_change(monitor, m, line);
+        else if (strcmp(interface, SNAPSHOT_INTERFACE) == 0)
+                describe_snapshot_change(monitor, m, line);
         else if (strcmp(interface, MANAGER_INTERFACE) == 0)
                 describe_manager_change(monitor, m, line);
 }

@@ -17,8 +17,16 @@
 #define MANAGER_INTERFACE    "org.virtask1.Manager"
 #define TASK_INTERFACE       "org.virtask1.Task"
 #define MACHINE_INTERFACE    "org.virtask1.VirtualMachine"
+#define SNAPSHOT_INTERFACE   "org.virtask1.Snapshot"
+#define SNAPSHOTS_INTERFACE  "org.virtask1.SnapshotService"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 #define OBJECTS_INTERFACE    "org.freedesktop.DBus.ObjectManager"
+
+/* SnapshotType and ConsistencyLevel of the contract. */
+#define SNAPSHOT_TYPE_FULL      2
+#define SNAPSHOT_TYPE_DISKS     3
+#define SNAPSHOT_TYPE_RECOVERY  32768
+#define CONSISTENCY_APPLICATION 1
 
 #define USEC_PER_SEC  UINT64_C(1000000)
 #define USEC_PER_MSEC UINT64_C(1000)

@@ -30,6 +30,7 @@ static const struct {
         ExitCode code;
 } row_codes[] = {
         {ERROR_NO_SUCH_VIRTUAL_MACHINE, EXIT_CODE_NOT_FOUND},
+        {ERROR_NO_SUCH_SNAPSHOT,        EXIT_CODE_NOT_FOUND},
         {ERROR_NO_SUCH_TASK,            EXIT_CODE_NOT_FOUND},
         {ERROR_ACCESS_DENIED,           EXIT_CODE_DENIED},
         {ERROR_INTERACTION_REQUIRED,    EXIT_CODE_DENIED},

@@ -10,7 +10,7 @@ typedef enum ExitCode {
         EXIT_CODE_OK = 0,
         EXIT_CODE_FAILED = 1,      /* the operation failed */
         EXIT_CODE_USAGE = 2,       /* wrong command line */
-        EXIT_CODE_NOT_FOUND = 3,   /* no such machine or task */
+        EXIT_CODE_NOT_FOUND = 3,   /* no such machine, snapshot or task */
         EXIT_CODE_TIMEOUT = 4,     /* --timeout is over, the task goes on */
         EXIT_CODE_DENIED = 5,      /* not authorized */
         EXIT_CODE_STATE = 6,       /* busy or in the wrong state */

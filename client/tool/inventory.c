@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One GetManagedObjects call gives all machines and all tasks with all their properties, so that
- * list, tasks, status and monitor work on one consistent moment. monitor keeps the copy up to date
- * from signals. */
+/* One GetManagedObjects call gives all machines, snapshots and tasks with all their properties, so
+ * that list, tasks, status and monitor work on one consistent moment. monitor keeps the copy up to
+ * date from signals. */
 
 #include <stddef.h>
 #include <string.h>
@@ -24,8 +24,11 @@ void inventory_clear(Inventory *inventory) {
                 machine_info_clear(inventory->machines + i);
         for (size_t i = 0; i < inventory->n_tasks; i++)
                 task_info_clear(inventory->tasks + i);
+        for (size_t i = 0; i < inventory->n_snapshots; i++)
+                snapshot_info_clear(inventory->snapshots + i);
         free(inventory->machines);
         free(inventory->tasks);
+        free(inventory->snapshots);
         property_map_clear(manager_rows, ELEMENTS(manager_rows), inventory);
         *inventory = (Inventory){0};
 }
@@ -42,6 +45,35 @@ TaskInfo *inventory_find_task(const Inventory *inventory, const char *path) {
                 if (strcmp(inventory->tasks[i].path, path) == 0)
                         return inventory->tasks + i;
         return NULL;
+}
+
+SnapshotInfo *inventory_find_snapshot(const Inventory *inventory, const char *path) {
+        for (size_t i = 0; i < inventory->n_snapshots; i++)
+                if (strcmp(inventory->snapshots[i].path, path) == 0)
+                        return inventory->snapshots + i;
+        return NULL;
+}
+
+static int compare_snapshots(const void *a, const void *b) {
+        const SnapshotInfo *const *x = a, *const *y = b;
+
+        return snapshot_info_compare(*x, *y);
+}
+
+SnapshotInfo **inventory_snapshots_of(
+                const Inventory *inventory, const char *machine, size_t *ret_count) {
+        SnapshotInfo **list = xcalloc(inventory->n_snapshots, sizeof(*list));
+        size_t count = 0;
+
+        for (size_t i = 0; i < inventory->n_snapshots; i++) {
+                SnapshotInfo *snapshot = inventory->snapshots + i;
+
+                if (snapshot->machine && strcmp(snapshot->machine, machine) == 0)
+                        list[count++] = snapshot;
+        }
+        qsort(list, count, sizeof(SnapshotInfo *), compare_snapshots);
+        *ret_count = count;
+        return list;
 }
 
 const TaskInfo *inventory_find_active(
@@ -80,6 +112,16 @@ static TaskInfo *add_task(Inventory *inventory, const char *path) {
         return t;
 }
 
+static SnapshotInfo *add_snapshot(Inventory *inventory, const char *path) {
+        SnapshotInfo *snapshot;
+
+        inventory->snapshots =
+                        array_grow(inventory->snapshots, inventory->n_snapshots, sizeof(*snapshot));
+        snapshot = inventory->snapshots + inventory->n_snapshots++;
+        *snapshot = (SnapshotInfo){.path = xstrdup(path)};
+        return snapshot;
+}
+
 int inventory_read_manager(Inventory *inventory, sd_bus_message *m) {
         return property_map_read(m, manager_rows, ELEMENTS(manager_rows), inventory);
 }
@@ -100,6 +142,11 @@ static int read_interface(Inventory *inventory,
                 TaskInfo *t = loading ? NULL : inventory_find_task(inventory, path);
 
                 return task_info_read(t ? t : add_task(inventory, path), m);
+        }
+        if (strcmp(interface, SNAPSHOT_INTERFACE) == 0) {
+                SnapshotInfo *found = loading ? NULL : inventory_find_snapshot(inventory, path);
+
+                return snapshot_info_read(found ? found : add_snapshot(inventory, path), m);
         }
         if (strcmp(interface, MANAGER_INTERFACE) == 0)
                 return inventory_read_manager(inventory, m);
@@ -134,6 +181,7 @@ int inventory_read_object(Inventory *inventory, const char *path, sd_bus_message
 void inventory_forget(Inventory *inventory, const char *path) {
         MachineInfo *vm = inventory_find_machine(inventory, path);
         TaskInfo *t = inventory_find_task(inventory, path);
+        SnapshotInfo *snapshot = inventory_find_snapshot(inventory, path);
 
         if (vm) {
                 machine_info_clear(vm);
@@ -142,6 +190,10 @@ void inventory_forget(Inventory *inventory, const char *path) {
         if (t) {
                 task_info_clear(t);
                 *t = inventory->tasks[--inventory->n_tasks];
+        }
+        if (snapshot) {
+                snapshot_info_clear(snapshot);
+                *snapshot = inventory->snapshots[--inventory->n_snapshots];
         }
 }
 

@@ -5,6 +5,7 @@
 
 #include "bus-client.h"
 #include "machine-info.h"
+#include "snapshot-info.h"
 #include "task-info.h"
 
 typedef struct Inventory {
@@ -12,6 +13,8 @@ typedef struct Inventory {
         size_t n_machines;
         TaskInfo *tasks; /* by number */
         size_t n_tasks;
+        SnapshotInfo *snapshots;
+        size_t n_snapshots;
         char *version;
         char *uri;
         bool connected;
@@ -23,6 +26,12 @@ void inventory_clear(Inventory *inventory);
 
 MachineInfo *inventory_find_machine(const Inventory *inventory, const char *path);
 TaskInfo *inventory_find_task(const Inventory *inventory, const char *path);
+SnapshotInfo *inventory_find_snapshot(const Inventory *inventory, const char *path);
+
+/* The snapshots of the machine at @machine, the oldest first. Freed by the caller, its elements
+ * belong to the inventory. */
+SnapshotInfo **inventory_snapshots_of(
+                const Inventory *inventory, const char *machine, size_t *ret_count);
 
 /* The unfinished task of @vm that began first, or NULL; and how many there are. */
 const TaskInfo *inventory_find_active(

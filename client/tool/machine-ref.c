@@ -8,15 +8,11 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "buffer.h"
 #include "machine-ref.h"
 #include "message.h"
+#include "suggest.h"
 
 #define PREFIX_DIGITS_MIN 4
-#define SUGGESTIONS_MAX   5
-#define DISTANCE_MAX      3
-/* Names are at most 80 characters; longer words are not worth comparing. */
-#define DISTANCE_LENGTH_MAX 80
 
 void machine_ref_clear(MachineRef *ref) {
         free(ref->path);
@@ -49,96 +45,40 @@ bool machine_ref_matches_uuid(const char *uuid, const char *prefix) {
         return digits >= PREFIX_DIGITS_MIN;
 }
 
-static size_t least(size_t a, size_t b, size_t c) {
-        size_t least = a < b ? a : b;
-
-        return least < c ? least : c;
-}
-
-size_t machine_ref_distance(const char *a, const char *b, size_t limit) {
-        size_t row[DISTANCE_LENGTH_MAX + 1];
-        size_t length_a = strlen(a), length_b = strlen(b);
-
-        if (length_a > DISTANCE_LENGTH_MAX || length_b > DISTANCE_LENGTH_MAX)
-                return limit + 1;
-        for (size_t j = 0; j <= length_b; j++)
-                row[j] = j;
-        for (size_t i = 1; i <= length_a; i++) {
-                size_t diagonal = row[0];
-
-                row[0] = i;
-                for (size_t j = 1; j <= length_b; j++) {
-                        bool same = tolower((unsigned char) a[i - 1]) ==
-                                    tolower((unsigned char) b[j - 1]);
-                        size_t value = least(row[j] + 1, row[j - 1] + 1, diagonal + !same);
-
-                        diagonal = row[j];
-                        row[j] = value;
-                }
-        }
-        return row[length_b] > limit ? limit + 1 : row[length_b];
-}
-
+/* The strings point into @reply, which the caller keeps. */
 typedef struct Candidate {
         const char *name, *uuid, *path;
-        size_t distance;
 } Candidate;
 
-static int compare_candidates(const void *a, const void *b) {
-        const Candidate *x = a, *y = b;
-
-        if (x->distance != y->distance)
-                return x->distance < y->distance ? -1 : 1;
-        return strverscmp(x->name, y->name);
-}
-
-/* The strings point into @reply, which the caller keeps. */
-/* How many edits a slip of the finger may be: in a short word fewer. */
-static size_t near_limit(const char *argument) {
-        size_t limit = strlen(argument) / 3 + 1;
-
-        return limit < DISTANCE_MAX ? limit : DISTANCE_MAX;
-}
-
-static int read_candidates(
-                sd_bus_message *reply, const char *argument, Candidate **ret, size_t *ret_count) {
+static int read_candidates(sd_bus_message *reply, Candidate **ret, size_t *ret_count) {
         _cleanup_free_ Candidate *candidates = NULL;
         Candidate c = {0};
-        size_t count = 0, limit = near_limit(argument);
+        size_t count = 0;
         int r = sd_bus_message_enter_container(reply, SD_BUS_TYPE_ARRAY, "(ssuso)");
 
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_read(reply, "(ssuso)", &c.name, &c.uuid, NULL, NULL, &c.path)) >
                         0) {
-                c.distance = machine_ref_distance(argument, c.name, limit);
-                if (*argument && strcasestr(c.name, argument))
-                        c.distance = 1;
                 candidates = array_grow(candidates, count, sizeof(c));
                 candidates[count++] = c;
         }
         if (r < 0)
                 return r;
-        if (count > 0)
-                qsort(candidates, count, sizeof(*candidates), compare_candidates);
         *ret = STEAL_POINTER(candidates);
         *ret_count = count;
         return 0;
 }
 
-/* Near names if there are any, otherwise the first ones. */
 static ExitCode report_unknown(const char *argument, const Candidate *candidates, size_t count) {
-        _cleanup_buffer_ Buffer names = {0};
-        size_t limit = near_limit(argument);
-        bool near = count > 0 && candidates[0].distance <= limit;
+        _cleanup_free_ const char **known = xcalloc(count, sizeof(*known));
+        _cleanup_free_ char *names = NULL;
 
-        for (size_t i = 0; i < count && i < SUGGESTIONS_MAX; i++)
-                if (!near || candidates[i].distance <= limit)
-                        buffer_add_format(&names, "%s%s", i > 0 ? ", " : "", candidates[i].name);
-        if (!near && count > SUGGESTIONS_MAX)
-                buffer_add(&names, ", ...");
+        for (size_t i = 0; i < count; i++)
+                known[i] = candidates[i].name;
+        names = suggest_names(argument, known, count);
         if (count > 0)
-                message_error("no virtual machine \"%s\" (try: %s)", argument, buffer_text(&names));
+                message_error("no virtual machine \"%s\" (try: %s)", argument, names);
         else
                 message_error("no virtual machine \"%s\" (there are none)", argument);
         return EXIT_CODE_NOT_FOUND;
@@ -156,7 +96,7 @@ static ExitCode resolve_from_list(MachineRef *ref, Session *s, const char *argum
 
         if (code != EXIT_CODE_OK)
                 return code;
-        r = read_candidates(reply, argument, &candidates, &count);
+        r = read_candidates(reply, &candidates, &count);
         if (r < 0)
                 return bus_client_report_reply(r);
         for (size_t i = 0; i < count; i++) {

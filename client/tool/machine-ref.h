@@ -21,8 +21,5 @@ ExitCode machine_ref_resolve_all(
 void machine_ref_clear(MachineRef *ref);
 MachineRef *machine_ref_free_all(MachineRef *refs, size_t count);
 
-/* Number of edits between two words, without regard to case; at most @limit + 1. For "try: ...". */
-size_t machine_ref_distance(const char *a, const char *b, size_t limit);
-
 /* Whether @uuid begins with @prefix (dashes optional, any case, at least 4 hex digits). */
 bool machine_ref_matches_uuid(const char *uuid, const char *prefix);

@@ -68,6 +68,12 @@ static const struct option long_options[] = {
         {"all",                 no_argument,       NULL, CODE_COMMAND + 7},
         {"any",                 no_argument,       NULL, CODE_COMMAND + 8},
         {"vm",                  required_argument, NULL, CODE_COMMAND + 9},
+        {"disks-only",          no_argument,       NULL, CODE_COMMAND + 10},
+        {"recovery",            no_argument,       NULL, CODE_COMMAND + 11},
+        {"quiesce",             no_argument,       NULL, CODE_COMMAND + 12},
+        {"notes",               required_argument, NULL, CODE_COMMAND + 13},
+        {"ignore-disks",        no_argument,       NULL, CODE_COMMAND + 14},
+        {"children",            no_argument,       NULL, CODE_COMMAND + 15},
         {NULL, 0, NULL, 0},
 };
 /* clang-format on */
@@ -121,6 +127,8 @@ static ExitCode apply_command_option(Options *options, unsigned index, const cha
                 options->property = argument;
         if (1U << index == OPTION_VM)
                 options->vm = argument;
+        if (1U << index == OPTION_NOTES)
+                options->notes = argument;
         return EXIT_CODE_OK;
 }
 

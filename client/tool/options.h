@@ -30,6 +30,12 @@ typedef enum CommandOption {
         OPTION_ALL = 1 << 7,
         OPTION_ANY = 1 << 8,
         OPTION_VM = 1 << 9,
+        OPTION_DISKS_ONLY = 1 << 10,
+        OPTION_RECOVERY = 1 << 11,
+        OPTION_QUIESCE = 1 << 12,
+        OPTION_NOTES = 1 << 13,
+        OPTION_IGNORE_DISKS = 1 << 14,
+        OPTION_CHILDREN = 1 << 15,
 } CommandOption;
 
 typedef struct Options {
@@ -54,6 +60,7 @@ typedef struct Options {
         unsigned command_options; /* of CommandOption, those that were given */
         const char *property;
         const char *vm;
+        const char *notes;
 } Options;
 
 /* Sorts @argv as getopt does and sets the index of the first argument that is no option. Prints

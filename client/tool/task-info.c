@@ -18,6 +18,7 @@ static const PropertyRow rows[] = {
         {"Description",      's', offsetof(TaskInfo, description)},
         {"Operation",        's', offsetof(TaskInfo, operation)},
         {"Subject",          'o', offsetof(TaskInfo, subject)},
+        {"ResultObject",     'o', offsetof(TaskInfo, result_object)},
         {"StatusText",       's', offsetof(TaskInfo, status_text)},
         {"IsComplete",       'b', offsetof(TaskInfo, is_complete)},
         {"IsCancelable",     'b', offsetof(TaskInfo, is_cancelable)},
@@ -44,11 +45,16 @@ static const struct {
         const char *operation;
         const char *past;
 } operations[] = {
-        {"vm-save",     "Saved"},
-        {"vm-startup",  "Started"},
-        {"vm-turn-off", "Turned off"},
-        {"vm-reset",    "Reset"},
-        {"vm-delete",   "Deleted"},
+        {"vm-save",               "Saved"},
+        {"vm-startup",            "Started"},
+        {"vm-turn-off",           "Turned off"},
+        {"vm-reset",              "Reset"},
+        {"vm-delete",             "Deleted"},
+        {"snapshot-create",       "Took a snapshot of"},
+        {"snapshot-apply",        "Reverted"},
+        {"snapshot-destroy",      "Deleted a snapshot of"},
+        {"snapshot-destroy-tree", "Deleted snapshots of"},
+        {"snapshot-clear-state",  "Cleared the memory of a snapshot of"},
 };
 /* clang-format on */
 
@@ -212,6 +218,7 @@ void task_info_to_json(
         json_string(w, "owner", t->owner);
         json_string(w, "path", t->path);
         json_string(w, "subject", t->subject);
+        json_string(w, "result_object", t->result_object);
         if (log)
                 log_to_json(w, log);
         json_end(w, '}');

@@ -16,6 +16,7 @@ typedef struct TaskInfo {
         char *description;
         char *operation;
         char *subject;
+        char *result_object; /* what was made, "/" for nothing */
         char *status_text;
         bool is_complete;
         bool is_cancelable;

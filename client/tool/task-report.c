@@ -31,7 +31,18 @@ void task_report_json(Session *s, const TaskInfo *info) {
         json_flush(&json);
 }
 
-static void print_success(const TaskInfo *t, const TaskReportMode *mode) {
+/* The ID of the snapshot that was taken, NULL if none was. */
+static char *made_snapshot(Session *s, const TaskInfo *t) {
+        const char *operation = or_empty(t->operation);
+
+        if (strcmp(operation, "snapshot-create") != 0 || !t->result_object)
+                return NULL;
+        return bus_client_read_string(s, t->result_object, SNAPSHOT_INTERFACE, "ID");
+}
+
+static void print_success(Session *s, const TaskInfo *t, const TaskReportMode *mode) {
+        _cleanup_free_ char *id = made_snapshot(s, t);
+        _cleanup_free_ char *past = id ? xasprintf("Took snapshot %s of", id) : NULL;
         _cleanup_buffer_ Buffer b = {0};
 
         if (t->bytes_done > 0) {
@@ -39,8 +50,12 @@ static void print_success(const TaskInfo *t, const TaskReportMode *mode) {
                 buffer_add(&b, ", ");
         }
         text_add_duration(&b, task_info_duration(t));
-        message_result("%s %s (%s)", mode->past ? mode->past : task_info_past(t),
-                        t->machine ? t->machine : or_empty(t->description), buffer_text(&b));
+        message_result("%s %s%s (%s)",
+                        past         ? past
+                        : mode->past ? mode->past
+                                     : task_info_past(t),
+                        t->machine ? t->machine : or_empty(t->description), or_empty(mode->suffix),
+                        buffer_text(&b));
 }
 
 static void print_cancelled(Session *s, const TaskInfo *t) {
@@ -135,6 +150,6 @@ ExitCode task_report_end(Session *s, const FeedTask *t, const TaskReportMode *mo
         else if (code != EXIT_CODE_OK)
                 print_failed(s, &t->info);
         else if (!s->options.quiet)
-                print_success(&t->info, mode);
+                print_success(s, &t->info, mode);
         return code;
 }

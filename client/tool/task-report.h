@@ -10,6 +10,7 @@ typedef struct TaskReportMode {
         bool wants_cancelled; /* the user asked for the cancellation: then it is success, and
                                  another end is not */
         const char *past;     /* "Restored" instead of the word of the operation; may be NULL */
+        const char *suffix;   /* " to base" behind the name of the machine; may be NULL */
 } TaskReportMode;
 
 /* Prints how @t ended, or why that can not be known, and returns the exit code. */

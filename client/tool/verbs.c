@@ -7,35 +7,46 @@
 
 #include "verbs.h"
 
-#define MACHINE VERB_ARGUMENT_MACHINE
-#define TASK    VERB_ARGUMENT_TASK
-#define NONE    VERB_ARGUMENT_NONE
+#define MACHINE  VERB_ARGUMENT_MACHINE
+#define SNAPSHOT VERB_ARGUMENT_SNAPSHOT
+#define TASK     VERB_ARGUMENT_TASK
+#define NONE     VERB_ARGUMENT_NONE
+
+#define SNAPSHOT_OPTIONS                                                                           \
+        (OPTION_DISKS_ONLY | OPTION_RECOVERY | OPTION_QUIESCE | OPTION_NOTES |                     \
+                        OPTION_IGNORE_DISKS | OPTION_QUEUE)
 
 /* clang-format off */
 const Verb verbs[] = {
-        {"Machines", "list",       "",                                "Show all machines (the default)",               NONE,                0, 0,  0,                                                true,  cmd_list},
-        {NULL,       "show",       "VM [-p NAME] [--value]",          "Show one machine, or some of its properties",   MACHINE,             1, 1,  OPTION_PROPERTY | OPTION_VALUE,                   true,  cmd_show},
-        {NULL,       "start",      "VM... [--paused] [--force-boot]", "Start, from the saved state if there is one",   MACHINE,             1, -1, OPTION_PAUSED | OPTION_FORCE_BOOT | OPTION_QUEUE, true,  cmd_control_task},
-        {NULL,       "save",       "VM... [--bypass-cache]",          "Save memory to disk and turn off",              MACHINE,             1, -1, OPTION_BYPASS_CACHE | OPTION_QUEUE,               true,  cmd_control_task},
-        {NULL,       "restore",    "VM... [--paused]",                "Start from the saved state, which must exist",  MACHINE,             1, -1, OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_control_task},
-        {NULL,       "poweroff",   "VM... [--force]",                 "Cut the power",                                 MACHINE,             1, -1, OPTION_FORCE | OPTION_QUEUE,                      true,  cmd_control_task},
-        {NULL,       "reset",      "VM...",                           "Press the reset button",                        MACHINE,             1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
-        {NULL,       "suspend",    "VM...",                           "Stop the processors; nothing is stored",        MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,       "resume",     "VM...",                           "Let a suspended machine go on",                 MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,       "discard",    "VM...",                           "Drop the saved state",                          MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,       "register",   "FILE|-",                          "Make a machine of a libvirt definition",        VERB_ARGUMENT_FILE,  1, 1,  0,                                                true,  cmd_register},
-        {NULL,       "unregister", "VM...",                           "Forget the definition; files stay",             MACHINE,             1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,       "delete",     "VM...",                           "Remove definition and saved state; disks stay", MACHINE,             1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
-        {"Tasks",    "tasks",      "[VM] [--all]",                    "Show unfinished tasks, or all",                 MACHINE,             0, 1,  OPTION_ALL,                                       true,  cmd_tasks},
-        {NULL,       "task",       "ID",                              "Show one task with its log",                    TASK,                1, 1,  0,                                                true,  cmd_task},
-        {NULL,       "wait",       "ID... [--any]",                   "Wait for the end of tasks",                     TASK,                1, -1, OPTION_ANY,                                       true,  cmd_wait},
-        {NULL,       "cancel",     "ID...|--vm=VM",                   "Cancel tasks",                                  TASK,                0, -1, OPTION_VM,                                        true,  cmd_cancel},
-        {NULL,       "watch",      "[ID]",                            "Follow the progress of all tasks, or of one",   TASK,                0, 1,  0,                                                true,  cmd_watch},
-        {NULL,       "monitor",    "",                                "Print every event of the service",              NONE,                0, 0,  0,                                                true,  cmd_monitor},
-        {"Service",  "status",     "",                                "Show the service and its hypervisor",           NONE,                0, 0,  0,                                                true,  cmd_status},
-        {NULL,       "completion", "bash",                            "Print the completion script of a shell",        VERB_ARGUMENT_SHELL, 1, 1,  0,                                                false, cmd_completion},
-        {NULL,       "help",       "[COMMAND]",                       "Show this help, or that of a command",          NONE,                0, 1,  0,                                                false, cmd_help},
-        {NULL,       "version",    "",                                "Show the version of this tool",                 NONE,                0, 0,  0,                                                false, cmd_version},
+        {"Machines",  "list",            "",                                "Show all machines (the default)",                 NONE,                      0, 0,  0,                                                true,  cmd_list},
+        {NULL,        "show",            "VM [-p NAME] [--value]",          "Show one machine, or some of its properties",     MACHINE,                   1, 1,  OPTION_PROPERTY | OPTION_VALUE,                   true,  cmd_show},
+        {NULL,        "start",           "VM... [--paused] [--force-boot]", "Start, from the saved state if there is one",     MACHINE,                   1, -1, OPTION_PAUSED | OPTION_FORCE_BOOT | OPTION_QUEUE, true,  cmd_control_task},
+        {NULL,        "save",            "VM... [--bypass-cache]",          "Save memory to disk and turn off",                MACHINE,                   1, -1, OPTION_BYPASS_CACHE | OPTION_QUEUE,               true,  cmd_control_task},
+        {NULL,        "restore",         "VM... [--paused]",                "Start from the saved state, which must exist",    MACHINE,                   1, -1, OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_control_task},
+        {NULL,        "poweroff",        "VM... [--force]",                 "Cut the power",                                   MACHINE,                   1, -1, OPTION_FORCE | OPTION_QUEUE,                      true,  cmd_control_task},
+        {NULL,        "reset",           "VM...",                           "Press the reset button",                          MACHINE,                   1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
+        {NULL,        "suspend",         "VM...",                           "Stop the processors; nothing is stored",          MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,        "resume",          "VM...",                           "Let a suspended machine go on",                   MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,        "discard",         "VM...",                           "Drop the saved state",                            MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,        "register",        "FILE|-",                          "Make a machine of a libvirt definition",          VERB_ARGUMENT_FILE,        1, 1,  0,                                                true,  cmd_register},
+        {NULL,        "unregister",      "VM...",                           "Forget the definition; files stay",               MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,        "delete",          "VM...",                           "Remove definition and saved state; disks stay",   MACHINE,                   1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
+        {"Snapshots", "snapshots",       "VM",                              "Show the snapshots of a machine as a tree",       MACHINE,                   1, 1,  0,                                                true,  cmd_snapshots},
+        {NULL,        "snapshot",        "VM [NAME] [--disks-only]",        "Take a snapshot, of a running guest with memory", VERB_ARGUMENT_ONE_MACHINE, 1, 2,  SNAPSHOT_OPTIONS,                                 true,  cmd_snapshot},
+        {NULL,        "revert",          "VM SNAPSHOT [--paused]",          "Bring the machine back to a snapshot",            SNAPSHOT,                  2, 2,  OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_revert},
+        {NULL,        "delete-snapshot", "VM SNAPSHOT [--children]",        "Remove a snapshot, or all below it too",          SNAPSHOT,                  2, 2,  OPTION_CHILDREN | OPTION_QUEUE,                   true,  cmd_remove_snapshot},
+        {NULL,        "clear-snapshot",  "VM SNAPSHOT",                     "Remove the memory of a snapshot",                 SNAPSHOT,                  2, 2,  OPTION_QUEUE,                                     true,  cmd_remove_snapshot},
+        {NULL,        "rename-snapshot", "VM SNAPSHOT NEWNAME",             "Give a snapshot another name",                    SNAPSHOT,                  3, 3,  0,                                                true,  cmd_rename_snapshot},
+        {"Tasks",     "tasks",           "[VM] [--all]",                    "Show unfinished tasks, or all",                   MACHINE,                   0, 1,  OPTION_ALL,                                       true,  cmd_tasks},
+        {NULL,        "task",            "ID",                              "Show one task with its log",                      TASK,                      1, 1,  0,                                                true,  cmd_task},
+        {NULL,        "wait",            "ID... [--any]",                   "Wait for the end of tasks",                       TASK,                      1, -1, OPTION_ANY,                                       true,  cmd_wait},
+        {NULL,        "cancel",          "ID...|--vm=VM",                   "Cancel tasks",                                    TASK,                      0, -1, OPTION_VM,                                        true,  cmd_cancel},
+        {NULL,        "watch",           "[ID]",                            "Follow the progress of all tasks, or of one",     TASK,                      0, 1,  0,                                                true,  cmd_watch},
+        {NULL,        "monitor",         "",                                "Print every event of the service",                NONE,                      0, 0,  0,                                                true,  cmd_monitor},
+        {"Service",   "status",          "",                                "Show the service and its hypervisor",             NONE,                      0, 0,  0,                                                true,  cmd_status},
+        {NULL,        "completion",      "bash",                            "Print the completion script of a shell",          VERB_ARGUMENT_SHELL,       1, 1,  0,                                                false, cmd_completion},
+        {NULL,        "help",            "[COMMAND]",                       "Show this help, or that of a command",            NONE,                      0, 1,  0,                                                false, cmd_help},
+        {NULL,        "version",         "",                                "Show the version of this tool",                   NONE,                      0, 0,  0,                                                false, cmd_version},
         {0},
 };
 /* clang-format on */

@@ -9,6 +9,8 @@
 typedef enum VerbArgument {
         VERB_ARGUMENT_NONE,
         VERB_ARGUMENT_MACHINE,
+        VERB_ARGUMENT_ONE_MACHINE, /* the first word, others are free */
+        VERB_ARGUMENT_SNAPSHOT,    /* the first word a machine, the second one of its snapshots */
         VERB_ARGUMENT_TASK,
         VERB_ARGUMENT_FILE,
         VERB_ARGUMENT_SHELL,
@@ -37,6 +39,11 @@ ExitCode cmd_status(Session *s, const char *verb, char **arguments);
 ExitCode cmd_control_task(Session *s, const char *verb, char **arguments);
 ExitCode cmd_control_now(Session *s, const char *verb, char **arguments);
 ExitCode cmd_register(Session *s, const char *verb, char **arguments);
+ExitCode cmd_snapshots(Session *s, const char *verb, char **arguments);
+ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments);
+ExitCode cmd_revert(Session *s, const char *verb, char **arguments);
+ExitCode cmd_remove_snapshot(Session *s, const char *verb, char **arguments);
+ExitCode cmd_rename_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_tasks(Session *s, const char *verb, char **arguments);
 ExitCode cmd_task(Session *s, const char *verb, char **arguments);
 ExitCode cmd_wait(Session *s, const char *verb, char **arguments);

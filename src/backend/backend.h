@@ -89,5 +89,11 @@ static inline void backend_unref_connection(virConnectPtr connection) {
                 (void) virConnectClose(connection);
 }
 
+static inline void backend_unref_snapshot(virDomainSnapshotPtr snapshot) {
+        if (snapshot)
+                (void) virDomainSnapshotFree(snapshot);
+}
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, backend_unref_domain)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainSnapshot, backend_unref_snapshot)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virConnect, backend_unref_connection)

@@ -46,6 +46,9 @@ MachineFacts *facts_read(virDomainPtr domain, GError **error) {
         facts->has_image = has_image > 0; /* a driver without managed save has none */
         if (facts->has_image)
                 facts->image_path = saved_image_path(domain);
+        facts->snapshots = snapshot_facts_read(domain, error);
+        if (!facts->snapshots)
+                return NULL;
         return g_steal_pointer(&facts);
 }
 
@@ -55,6 +58,8 @@ MachineFacts *facts_copy(const MachineFacts *facts) {
         copy->name = g_strdup(facts->name);
         copy->notes = g_strdup(facts->notes);
         copy->image_path = g_strdup(facts->image_path);
+        copy->snapshots = facts->snapshots ? g_ptr_array_ref(facts->snapshots)
+                                           : snapshot_facts_none();
         return copy;
 }
 
@@ -64,6 +69,7 @@ MachineFacts *facts_free(MachineFacts *facts) {
         g_free(facts->name);
         g_free(facts->notes);
         g_free(facts->image_path);
+        g_clear_pointer(&facts->snapshots, g_ptr_array_unref);
         g_free(facts);
         return NULL;
 }

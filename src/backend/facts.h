@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/snapshot-facts.h"
+
 typedef struct MachineFacts {
         gint64 read_at; /* when the reading began, g_get_monotonic_time() */
         char uuid[VIR_UUID_STRING_BUFLEN];
@@ -16,6 +18,7 @@ typedef struct MachineFacts {
         char *notes;      /* NULL without */
         char *image_path; /* of the saved state, NULL when there is none or it is not on this host
                            */
+        GPtrArray *snapshots; /* of SnapshotFacts, see there; never NULL. Copies share it. */
         uint32_t memory_mib;
         uint8_t state;  /* virDomainState */
         uint8_t reason; /* of the state */

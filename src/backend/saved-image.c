@@ -42,7 +42,7 @@ static void layout_of(virDomainPtr domain, Layout *ret) {
 }
 
 char *saved_image_path(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL};
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".save", NULL);
         g_autofree char *path = NULL;
 
@@ -53,6 +53,18 @@ char *saved_image_path(virDomainPtr domain) {
         if (access(path, F_OK) < 0 || !g_utf8_validate(path, -1, NULL))
                 return NULL;
         return g_steal_pointer(&path);
+}
+
+char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const char *kind) {
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        char uuid[VIR_UUID_STRING_BUFLEN];
+        g_autofree char *name = NULL;
+
+        layout_of(domain, &layout);
+        if (!layout.save || virDomainGetUUIDString(domain, uuid) < 0)
+                return NULL;
+        name = g_strdup_printf("%s.%s.%s", uuid, id, kind);
+        return g_build_filename(layout.save, name, NULL);
 }
 
 SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
@@ -75,7 +87,7 @@ SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
 }
 
 static char *process_directory(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL};
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".pid", NULL);
         g_autofree char *path = NULL, *text = NULL;
         uint64_t pid;

@@ -18,6 +18,10 @@ typedef enum SavedImageState {
 /* Path of the managed save image of the domain if it exists on this host, else NULL. */
 char *saved_image_path(virDomainPtr domain);
 
+/* Where a file of a snapshot that is no disk would be, whether it is there or not; NULL where
+ * libvirt's directories are out of reach. "kind" is "memory" (as a saved image) or "nvram". */
+char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const char *kind);
+
 /* Reads the header; *ret_running says whether the guest ran when it was saved (only set for a whole
  * image). */
 SavedImageState saved_image_inspect(const char *path, bool *ret_running);

@@ -82,13 +82,21 @@ read_number(sd_bus_message *message, char type, const char *key, uint32_t *ret, 
         return true;
 }
 
+static bool read_text(sd_bus_message *message, char type, void *field) {
+        const char *text;
+
+        if (sd_bus_message_read_basic(message, type, &text) < 0)
+                return false;
+        *(char **) field = g_strdup(text);
+        return true;
+}
+
 static bool read_value(sd_bus_message *message,
                 const OptionSpec *spec,
                 const char *contents,
                 void *target,
                 GError **error) {
         void *field = (char *) target + spec->offset;
-        const char *path;
         int flag;
 
         switch (spec->type) {
@@ -101,11 +109,11 @@ static bool read_value(sd_bus_message *message,
         case OPTION_UINT32:
                 return read_number(message, contents[1] ? 0 : contents[0], spec->key, field, error);
         case OPTION_OBJECT:
-                if (!g_str_equal(contents, "o") ||
-                                sd_bus_message_read_basic(message, 'o', &path) < 0)
-                        return invalid(error, "must be an object path", spec->key);
-                *(char **) field = g_strdup(path);
-                return true;
+                return (g_str_equal(contents, "o") && read_text(message, 'o', field)) ||
+                       invalid(error, "must be an object path", spec->key);
+        case OPTION_STRING:
+                return (g_str_equal(contents, "s") && read_text(message, 's', field)) ||
+                       invalid(error, "must be a text", spec->key);
         }
         g_assert_not_reached();
 }

@@ -13,6 +13,7 @@ typedef enum OptionType {
         OPTION_BOOLEAN, /* bool */
         OPTION_UINT32,  /* uint32_t; any integer type is accepted on the bus, in range */
         OPTION_OBJECT,  /* char *, owned; an object path */
+        OPTION_STRING,  /* char *, owned */
 } OptionType;
 
 typedef struct OptionSpec {

@@ -7,6 +7,7 @@
 
 #include <glib.h>
 #include <string.h>
+#include <systemd/sd-bus.h>
 
 #include "util/number.h"
 
@@ -52,5 +53,36 @@ bool bus_path_to_machine(const char *path, char ret_uuid[static UUID_STRING_SIZE
         }
         uuid[UUID_STRING_SIZE - 1] = 0;
         memcpy(ret_uuid, uuid, sizeof(uuid));
+        return true;
+}
+
+char *bus_path_snapshot(const char *uuid, const char *id) {
+        g_autofree char *machine = bus_path_machine(uuid);
+        g_autofree char *prefix = g_strconcat(machine, PATH_OF_SNAPSHOTS, NULL);
+        char *path;
+        int r = sd_bus_path_encode(prefix, id, &path);
+
+        if (r < 0) /* out of memory, or an invalid prefix */
+                g_error("Failed to make an object path: %s", g_strerror(-r));
+        return path;
+}
+
+bool bus_path_to_snapshot(const char *path, char ret_uuid[static UUID_STRING_SIZE], char **ret_id) {
+        const char *end = strrchr(path, '/');
+        g_autofree char *prefix = end ? g_strndup(path, (gsize) (end - path)) : NULL;
+        g_autofree char *machine = NULL, *id = NULL, *again = NULL;
+        char uuid[UUID_STRING_SIZE];
+
+        if (!prefix || !g_str_has_suffix(prefix, PATH_OF_SNAPSHOTS))
+                return false;
+        machine = g_strndup(prefix, strlen(prefix) - strlen(PATH_OF_SNAPSHOTS));
+        if (!bus_path_to_machine(machine, uuid) || sd_bus_path_decode(path, prefix, &id) <= 0)
+                return false;
+        /* "_61" and "a" mean the same, and only one of them is a path of ours. */
+        again = bus_path_snapshot(uuid, id);
+        if (!g_str_equal(path, again))
+                return false;
+        memcpy(ret_uuid, uuid, sizeof(uuid));
+        *ret_id = g_steal_pointer(&id);
         return true;
 }

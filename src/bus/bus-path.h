@@ -12,6 +12,9 @@
 #define PATH_TASKS   BUS_ROOT "/task"
 #define PATH_VMS     BUS_ROOT "/vm"
 
+/* Below the path of a machine: where its snapshots are. */
+#define PATH_OF_SNAPSHOTS "/snapshot"
+
 #define UUID_STRING_SIZE 37 /* with the final 0, as VIR_UUID_STRING_BUFLEN */
 
 /* "/org/virtask1/task/17" */
@@ -20,6 +23,10 @@ char *bus_path_task(uint32_t id);
 /* "/org/virtask1/vm/_e2c0…": dashes become underscores. */
 char *bus_path_machine(const char *uuid);
 
+/* "/org/virtask1/vm/_e2c0…/snapshot/s1_2e0": what is no letter or digit is "_" and its code. */
+char *bus_path_snapshot(const char *uuid, const char *id);
+
 /* The other way round; false for anything that the functions above would not have made. */
 bool bus_path_to_task(const char *path, uint32_t *ret_id);
 bool bus_path_to_machine(const char *path, char ret_uuid[static UUID_STRING_SIZE]);
+bool bus_path_to_snapshot(const char *path, char ret_uuid[static UUID_STRING_SIZE], char **ret_id);

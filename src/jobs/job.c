@@ -60,6 +60,7 @@ Job *job_unref(Job *job) {
         g_clear_error(&job->error);
         g_hash_table_unref(job->memory);
         g_hash_table_unref(job->results);
+        g_free(job->result_object);
         g_free(job);
         return NULL;
 }
@@ -127,6 +128,24 @@ bool job_remember(Job *job, const char *key, const char *value, GError **error) 
 
 const char *job_recall(const Job *job, const char *key) {
         return g_hash_table_lookup(job->memory, key);
+}
+
+void job_progress(Job *job, uint64_t done, uint64_t total) {
+        atomic_store(&job->done, done);
+        atomic_store(&job->total, total);
+}
+
+bool job_counted(Job *job, Progress *ret) {
+        *ret = (Progress){.done = atomic_load(&job->done), .total = atomic_load(&job->total)};
+        return ret->total > 0;
+}
+
+void job_do_not_ask(Job *job, unsigned milliseconds) {
+        atomic_store(&job->ask_after, g_get_monotonic_time() + (gint64) milliseconds * 1000);
+}
+
+bool job_may_ask(Job *job) {
+        return g_get_monotonic_time() >= atomic_load(&job->ask_after);
 }
 
 void job_wait(Job *job, unsigned milliseconds) {

@@ -46,7 +46,9 @@ struct Job {
         void *request;                     /* begins with a Request */
         _Atomic int fate;                  /* JobFate */
         _Atomic bool disowned;
-        GHashTable *memory; /* key -> text, of job_remember(); worker */
+        _Atomic uint64_t done, total; /* of job_progress() */
+        _Atomic int64_t ask_after;    /* of job_do_not_ask(), g_get_monotonic_time() */
+        GHashTable *memory;           /* key -> text, of job_remember(); worker */
 
         /* Written by run() and settle(), read on the loop after they have returned. */
         bool succeeded;
@@ -55,6 +57,7 @@ struct Job {
         bool gone;           /* the machine is no more */
         MachineFacts *after; /* NULL if they can't be read */
         GHashTable *results; /* key -> text, for GetResults */
+        char *result_object; /* path of what was made, for ResultObject; NULL: nothing */
 
         PoolWork work;
 };
@@ -91,6 +94,16 @@ bool job_remember(Job *job, const char *key, const char *value, GError **error);
 
 /* What run() remembered, or NULL. Worker. */
 const char *job_recall(const Job *job, const char *key);
+
+/* How far run() is, where nobody else can be asked: job_counted() is the operation's progress()
+ * then. Worker; job_counted(): any. */
+void job_progress(Job *job, uint64_t done, uint64_t total);
+bool job_counted(Job *job, Progress *ret);
+
+/* For the next milliseconds a question about the job would wait for what it asks about; progress()
+ * and cancel() look at job_may_ask(). Any thread. */
+void job_do_not_ask(Job *job, unsigned milliseconds);
+bool job_may_ask(Job *job);
 
 /* Waits; for settle(), which has to look again and again. Worker. */
 void job_wait(Job *job, unsigned milliseconds);

@@ -30,6 +30,7 @@
 #define ID_BLOCK     1024
 #define BLANK_BYTES  1024         /* about the first record of a task */
 #define RECORD_BYTES (256 * 1024) /* more than any record of ours has */
+#define MEMORY_BYTES (4 * 1024 * 1024)
 
 struct Ledger {
         int directory;
@@ -232,7 +233,7 @@ void ledger_remove(Ledger *ledger, uint32_t id) {
 static char *read_record(Ledger *ledger, uint32_t id) {
         g_autofree char *name = g_strdup_printf("%u", id), *name_of_memory = memory_name(id);
         g_autofree char *text = fs_read(ledger->directory, name, RECORD_BYTES, NULL);
-        g_autofree char *memory = fs_read(ledger->directory, name_of_memory, RECORD_BYTES, NULL);
+        g_autofree char *memory = fs_read(ledger->directory, name_of_memory, MEMORY_BYTES, NULL);
 
         return text && memory ? g_strconcat(text, "\n", memory, NULL) : g_steal_pointer(&text);
 }

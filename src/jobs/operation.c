@@ -19,5 +19,6 @@ void operation_request_free(const Operation *operation, Request *request) {
                 return;
         if (operation->request_clear)
                 operation->request_clear(request);
+        g_free(request->snapshot);
         g_free(request);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#include "backend/facts.h"
 #include "backend/machine-state.h"
 #include "bus/bus-options.h"
 #include "util/error.h"
@@ -39,8 +40,10 @@ typedef enum Lane {
 
 /* The first member of every request. */
 typedef struct Request {
-        bool queue; /* wait for a busy machine */
-        bool force; /* cancel what holds the machine, do not wait for it, and use LANE_URGENT */
+        bool queue;     /* wait for a busy machine */
+        bool force;     /* cancel what holds the machine, do not wait for it, and use LANE_URGENT */
+        char *snapshot; /* id of the snapshot that the operation is called on; NULL: none. Not for
+                           parse(), request_store() and so on: it comes and goes by itself. */
 } Request;
 
 /* Measured by progress(). */
@@ -49,19 +52,20 @@ typedef struct Progress {
 } Progress;
 
 typedef struct Operation {
-        const char *name;           /* "vm-save": Task.Operation, ledger, logs */
-        const char *interface;      /* "VirtualMachine" or "Manager" */
-        const char *member;         /* "Save" */
-        const char *signature;      /* of the arguments: "a{sv}" */
-        const char *argument_names; /* in, then out: "options\0task\0" */
-        const char *action;         /* polkit action */
-        const char *gerund;         /* "Saving": Description is this and the machine's name */
-        const char *gerund_saved;   /* the same if it starts from a saved state, else NULL */
-        uint16_t requested_state;   /* the RequestedState of CIM that means this operation, or 0 */
-        uint16_t job_type;          /* JobType of the documents */
-        uint16_t job_type_saved;    /* the same if it starts from a saved state, else 0 */
-        MachineState during;        /* state shown meanwhile; MACHINE_INVALID: as the facts say */
-        MachineState during_saved;  /* the same if it starts from a saved state */
+        const char *name;      /* "vm-save": Task.Operation, ledger, logs */
+        const char *interface; /* "VirtualMachine", "SnapshotService", "Snapshot" or "Manager" */
+        const char *member;    /* "Save" */
+        const char *signature; /* of the arguments: "a{sv}" */
+        const char *argument_names;  /* in, then out: "options\0task\0" */
+        const char *action;          /* polkit action */
+        const char *gerund;          /* "Saving": Description is this and the machine's name */
+        const char *gerund_saved;    /* the same if it starts from a saved state, else NULL */
+        uint16_t requested_state;    /* the RequestedState of CIM that means this operation, or 0 */
+        uint16_t job_type;           /* JobType of the documents */
+        uint16_t job_type_saved;     /* the same if it starts from a saved state, else 0 */
+        MachineState during;         /* state shown meanwhile; MACHINE_INVALID: as the facts say */
+        MachineState during_saved;   /* the same if it starts from a saved state */
+        uint16_t operational_status; /* OperationalStatus[1] of the machine meanwhile, or 0 */
         VirtaskError refuse[MACHINE_STATE_COUNT]; /* by state; NONE: may start */
         unsigned flags;                           /* OperationFlags */
         Lane lane;
@@ -76,6 +80,10 @@ typedef struct Operation {
         void (*request_load)(void *request, GKeyFile *file);
         void (*request_clear)(void *request);
 
+        /* What "refuse" can't say because it depends on the request; called on the loop when the
+         * state allows the operation, with the machine's facts. NULL: nothing. */
+        bool (*admit)(const void *request, const MachineFacts *facts, GError **error);
+
         /* Does the work on the operation's lane; plain blocking code. */
         bool (*run)(Job *job, GError **error);
 
@@ -89,8 +97,8 @@ typedef struct Operation {
          * moment. */
         bool (*progress)(Job *job, Progress *ret);
 
-        /* Makes run() return; called on LANE_QUERY again and again until it has, never twice at
-         * once. */
+        /* Makes run() return, if it does not look at job_is_cancelled() often enough; called on
+         * LANE_QUERY again and again until it has, never twice at once. */
         void (*cancel)(Job *job);
 } Operation;
 
@@ -100,5 +108,5 @@ extern const OptionSpec operation_common_options[];
 /* A parse() for an a{sv} with nothing but the common options. */
 bool operation_parse_common(sd_bus_message *call, void *request, GError **error);
 
-/* Releases a request and its memory; accepts NULL. */
+/* Releases a request and its memory, with what is common to all; accepts NULL. */
 void operation_request_free(const Operation *operation, Request *request);

@@ -51,12 +51,25 @@ void reservation_enter(ReservationTable *table, Task *task) {
         g_ptr_array_add(reservation->tasks, task);
 }
 
+/* Force takes the object also from a task that can't be cancelled any more. That one gets it back:
+ * what it does can not be done beside others. One that is cancelled may never come home, and a
+ * stuck task must not lock its machine. */
+static Task *find_working(const Reservation *reservation) {
+        for (unsigned i = 0; i < reservation->tasks->len; i++) {
+                Task *task = reservation->tasks->pdata[i];
+
+                if (task->state == TASK_QUEUED || task->state == TASK_RUNNING)
+                        return task;
+        }
+        return NULL;
+}
+
 void reservation_leave(ReservationTable *table, Task *task) {
         Reservation *reservation = find(table, task->object);
 
         g_ptr_array_remove(reservation->tasks, task);
         if (reservation->holder == task)
-                reservation->holder = NULL;
+                reservation->holder = find_working(reservation);
         if (reservation->tasks->len == 0)
                 g_hash_table_remove(table->objects, task->object);
 }

@@ -11,7 +11,8 @@ typedef struct ReservationTable ReservationTable;
 ReservationTable *reservation_table_new(void);
 ReservationTable *reservation_table_free(ReservationTable *table);
 
-/* An unfinished task of an object comes and goes; whoever holds it lets go with that. */
+/* An unfinished task of an object comes and goes; whoever holds it lets go with that. A task that
+ * force took the object from, and that still works on it, holds it again then. */
 void reservation_enter(ReservationTable *table, Task *task);
 void reservation_leave(ReservationTable *table, Task *task);
 

@@ -255,6 +255,7 @@ static unsigned cim_status(const ErrorInfo *info) {
                 return 4; /* invalid parameter */
         case 0xA0040207:
         case 0x80070002:
+        case 0x80070490:
                 return 6; /* not found */
         case 0x80070032:
                 return 7; /* not supported */

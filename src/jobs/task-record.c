@@ -25,6 +25,16 @@ static void store_outcome(const Task *task, GKeyFile *record) {
                 g_key_file_set_string(record, RESULTS_GROUP, key, value);
 }
 
+static void store_request(const Task *task, GKeyFile *record) {
+        const Request *request = task->job->request;
+
+        g_key_file_set_string(record, GROUP, "Machine", task->job->uuid);
+        if (request && request->snapshot)
+                g_key_file_set_string(record, GROUP, "Snapshot", request->snapshot);
+        if (task->operation->request_store)
+                task->operation->request_store(request, record);
+}
+
 /* Zero is what a missing key reads as, and a new task is mostly zeros. */
 static void set_number(GKeyFile *record, const char *key, uint64_t value) {
         if (value)
@@ -55,11 +65,8 @@ GKeyFile *task_store(const Task *task) {
                 g_key_file_set_string(record, GROUP, "ResultObject", task->result_object);
         if (task_is_complete(task))
                 store_outcome(task, record);
-        else {
-                g_key_file_set_string(record, GROUP, "Machine", task->job->uuid);
-                if (task->operation->request_store)
-                        task->operation->request_store(task->job->request, record);
-        }
+        else
+                store_request(task, record);
         return record;
 }
 
@@ -103,6 +110,8 @@ static void load_unfinished(Task *task, GKeyFile *record) {
 
         if (request && operation->request_load)
                 operation->request_load(request, record);
+        if (request)
+                request->snapshot = get_string(record, "Snapshot");
         task->state = TASK_WAITING;
         task->state_changed = task->submitted;
         task->job = task_list_make_job(task->list, task, JOB_SETTLE, machine ?: "", NULL, request);

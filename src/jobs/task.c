@@ -309,6 +309,10 @@ void task_finish(Task *task) {
                 task->percent = 100;
                 task->bytes_done = task->bytes_total;
         }
+        if (!task->error && job->result_object) {
+                g_free(task->result_object);
+                task->result_object = g_steal_pointer(&job->result_object);
+        }
         g_free(task->status);
         task->status = g_strdup("");
         task_log(task, task->error ? LOG_ERR : LOG_INFO,

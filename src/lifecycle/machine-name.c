@@ -5,32 +5,8 @@
 
 #include "lifecycle/machine-name.h"
 
-#include <string.h>
-
 #include "backend/backend-error.h"
 #include "util/error.h"
-
-#define NAME_CHARACTERS_MAX 80
-#define NAME_FORBIDDEN      "*?:<>/|\\\""
-
-static bool fail(GError **error, VirtaskError code, const char *text) {
-        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
-        return false;
-}
-
-bool machine_name_check(const char *name, GError **error) {
-        if (!*name)
-                return fail(error, VIRTASK_ERROR_NAME_EMPTY, "The name is empty");
-        if (g_utf8_strlen(name, -1) > NAME_CHARACTERS_MAX)
-                return fail(error, VIRTASK_ERROR_NAME_TOO_LONG,
-                                "The name is longer than 80 characters");
-        for (const char *p = name; *p; p = g_utf8_next_char(p))
-                if (strchr(NAME_FORBIDDEN, *p) || g_unichar_iscntrl(g_utf8_get_char(p)))
-                        return fail(error, VIRTASK_ERROR_NAME_INVALID_CHAR,
-                                        "The name holds one of " NAME_FORBIDDEN
-                                        " or a control character");
-        return true;
-}
 
 static bool is_taken_by(virDomainPtr domain, const char *folded, const char *own_uuid) {
         g_autofree char *other = g_utf8_make_valid(virDomainGetName(domain), -1);

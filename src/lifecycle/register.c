@@ -8,9 +8,11 @@
 
 #include "backend/backend-error.h"
 #include "backend/domain-xml.h"
+#include "bus/bus-path.h"
 #include "jobs/job.h"
 #include "lifecycle/machine-name.h"
 #include "lifecycle/operations.h"
+#include "util/name.h"
 
 typedef struct RegisterRequest {
         Request common;
@@ -30,8 +32,7 @@ static bool register_parse(sd_bus_message *call, void *request, GError **error) 
         }
         own->definition = g_strdup(definition);
         return domain_xml_read_identity(definition, &own->name, &own->uuid, error) &&
-               machine_name_check(own->name, error) &&
-               bus_options_read(call, NULL, NULL, request, error);
+               name_check(own->name, error) && bus_options_read(call, NULL, NULL, request, error);
 }
 
 static void register_clear(void *request) {
@@ -66,7 +67,12 @@ static bool register_run(Job *job, GError **error) {
                 backend_error_set(error, "Failed to register '%s'", request->name);
                 return false;
         }
-        return virDomainGetUUIDString(domain, job->uuid) == 0;
+        if (virDomainGetUUIDString(domain, job->uuid) < 0) {
+                backend_error_set(error, "Failed to register '%s'", request->name);
+                return false;
+        }
+        job->result_object = bus_path_machine(job->uuid);
+        return true;
 }
 
 const Operation operation_register = {

@@ -7,6 +7,7 @@
 #include "jobs/job.h"
 #include "lifecycle/machine-name.h"
 #include "lifecycle/operations.h"
+#include "util/name.h"
 
 typedef struct SetTextRequest {
         Request common;
@@ -27,7 +28,7 @@ static bool set_text_parse(sd_bus_message *call, void *request, GError **error) 
 
 static bool set_name_parse(sd_bus_message *call, void *request, GError **error) {
         return set_text_parse(call, request, error) &&
-               machine_name_check(((const SetTextRequest *) request)->text, error);
+               name_check(((const SetTextRequest *) request)->text, error);
 }
 
 static void set_text_clear(void *request) {

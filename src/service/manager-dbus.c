@@ -8,6 +8,7 @@
 #include "bus/bus-property.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
+#include "service/snapshot.h"
 #include "util/log.h"
 
 #define INTERFACE "org.virtask1.Manager"
@@ -22,7 +23,7 @@ const PublishedProperty manager_properties[] = {
 static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
         const Operation *operation = operation_find("Manager", sd_bus_message_get_member(call));
 
-        return operation_call(userdata, call, operation, NULL, TASK_REPLY_OBJECT, ret_error);
+        return operation_call(userdata, call, operation, NULL, NULL, TASK_REPLY_OBJECT, ret_error);
 }
 
 static int method_find_virtual_machine(
@@ -229,6 +230,8 @@ static int append_machine_objects(sd_bus_message *reply, Manager *manager) {
                         r = vm_append(vm, reply);
                 if (r >= 0)
                         r = sd_bus_message_close_container(reply);
+                if (r >= 0)
+                        r = snapshot_append_all(vm, reply);
         }
         return r;
 }

@@ -20,6 +20,7 @@
 #include "bus/bus-options.h"
 #include "service/operation-call.h"
 #include "service/operations.h"
+#include "service/snapshot.h"
 #include "util/log.h"
 
 #define RECONNECT_FIRST_USEC (G_USEC_PER_SEC / 10)
@@ -278,12 +279,19 @@ static void refresh_missed(Manager *manager) {
         }
 }
 
-static void on_image_gone(const char *name, void *userdata) {
+/* libvirt's files are named like the machines, to the letter. */
+static void on_file_change(const char *name, void *userdata) {
         Manager *manager = userdata;
-        VirtualMachine *vm = manager_find_machine_by_name(manager, name);
+        GHashTableIter iter;
+        void *value;
 
-        if (vm)
-                manager_refresh(manager, vm->uuid);
+        g_hash_table_iter_init(&iter, manager->machines);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const VirtualMachine *vm = value;
+
+                if (g_str_equal(vm->facts->name, name))
+                        manager_refresh(manager, vm->uuid);
+        }
 }
 
 static void connect_done(void *data) {
@@ -304,12 +312,12 @@ static void connect_done(void *data) {
                         log_info("Connected to %s", manager->uri);
                 manager->failed_connects = 0;
                 manager->connected = true;
-                image_watch_free(manager->image_watch);
-                manager->image_watch = image_watch_new(
-                                manager->event, manager->uri, on_image_gone, manager);
                 manager_touch(manager, MANAGER_PROPERTY_CONNECTED);
                 take_machines(manager, attempt->all);
                 refresh_missed(manager);
+                file_watch_free(manager->file_watch);
+                manager->file_watch = file_watch_new(
+                                manager->event, manager->uri, on_file_change, manager);
         }
         own_name(manager);
 }
@@ -340,15 +348,11 @@ static void on_backend_lost(void *userdata) {
 
 /* Hooks of the tasks */
 
-static VirtualMachine *machine_of(Manager *manager, const char *object) {
-        char uuid[UUID_STRING_SIZE];
-
-        return bus_path_to_machine(object, uuid) ? manager_find_machine(manager, uuid) : NULL;
-}
-
 static bool on_task_admit(Task *task, void *userdata, GError **error) {
         Manager *manager = userdata;
-        VirtualMachine *vm = machine_of(manager, task->object);
+        VirtualMachine *vm = vm_at_path(manager, task->object);
+        const Request *request = task->job->request;
+        const char *snapshot = request ? request->snapshot : NULL;
 
         if (!vm) {
                 g_set_error(error, VIRTASK_ERROR,
@@ -357,12 +361,17 @@ static bool on_task_admit(Task *task, void *userdata, GError **error) {
                                 "The virtual machine is gone");
                 return false;
         }
+        if (snapshot && !snapshot_find(vm, snapshot)) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
+                                "The snapshot is gone");
+                return false;
+        }
         task->restores = machine_state_from_facts(vm->facts) == MACHINE_SAVED;
-        return operation_check_state(task->operation, vm, error);
+        return operation_check_state(task->operation, task->job->request, vm, error);
 }
 
 static void on_task_reserved(const char *object, void *userdata) {
-        VirtualMachine *vm = machine_of(userdata, object);
+        VirtualMachine *vm = vm_at_path(userdata, object);
 
         if (vm)
                 vm_tasks_changed(vm);
@@ -384,17 +393,14 @@ static void take_outcome(Manager *manager, const Task *task) {
 
 static void on_task_settled(Task *task, void *userdata) {
         Manager *manager = userdata;
-        Job *job = task->job;
-        VirtualMachine *vm = machine_of(manager, task->object);
+        VirtualMachine *vm = vm_at_path(manager, task->object);
 
         /* What the machine shows of the task and the new facts leave in one signal, before those of
          * the task. */
         if (vm)
                 vm_touch_tasks(vm);
         take_outcome(manager, task);
-        if (job->succeeded && task->operation->flags & OPERATION_ANSWERS_OBJECT)
-                task->result_object = bus_path_machine(job->uuid);
-        vm = machine_of(manager, task->object);
+        vm = vm_at_path(manager, task->object);
         if (vm)
                 vm_announce(vm);
 }
@@ -493,6 +499,8 @@ static bool publish(Manager *manager, GError **error) {
         if (r >= 0)
                 r = vm_publish(manager);
         if (r >= 0)
+                r = snapshot_publish(manager);
+        if (r >= 0)
                 r = task_list_publish(manager->tasks);
         return r >= 0 || fail(error, "publish the objects", r);
 }
@@ -548,7 +556,7 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         sd_event_source_disable_unref(manager->reconnect);
-        image_watch_free(manager->image_watch);
+        file_watch_free(manager->file_watch);
         publication_clear(&manager->publication);
         g_hash_table_destroy(manager->machines);
         g_hash_table_destroy(manager->refreshes);

@@ -8,7 +8,7 @@
 #include "bus/authorizer.h"
 #include "jobs/task-list.h"
 #include "service/config.h"
-#include "service/image-watch.h"
+#include "service/file-watch.h"
 #include "service/virtual-machine.h"
 
 typedef enum BusKind {
@@ -42,7 +42,7 @@ struct Manager {
         char *uri;
         Config config;
         Publication publication;
-        ImageWatch *image_watch;
+        FileWatch *file_watch;
         sd_event_source *reconnect;
         sd_event_source *patience; /* with a hypervisor that does not answer at the start */
         unsigned failed_connects;

@@ -18,7 +18,10 @@ static bool is_transitional(MachineState state) {
                state != MACHINE_PAUSED;
 }
 
-bool operation_check_state(const Operation *operation, const VirtualMachine *vm, GError **error) {
+bool operation_check_state(const Operation *operation,
+                const Request *request,
+                const VirtualMachine *vm,
+                GError **error) {
         MachineState state = machine_state_from_facts(vm->facts);
         VirtaskError refusal = operation->refuse[state];
 
@@ -26,7 +29,7 @@ bool operation_check_state(const Operation *operation, const VirtualMachine *vm,
                         !(operation->flags & OPERATION_ANY_STATE))
                 refusal = VIRTASK_ERROR_INVALID_STATE;
         if (refusal == VIRTASK_ERROR_NONE)
-                return true;
+                return !operation->admit || operation->admit(request, vm->facts, error);
         g_set_error(error, VIRTASK_ERROR, (int) refusal, "The virtual machine '%s' is %s",
                         vm->facts->name, machine_state_to_string(state));
         return false;
@@ -37,6 +40,7 @@ typedef struct CallContext {
         sd_bus_message *call;
         const Operation *operation;
         VirtualMachine *vm;
+        const Snapshot *snapshot;
         uid_t owner;
         Request *request;
         TaskReply reply;
@@ -46,7 +50,11 @@ static bool parse(CallContext *context, GError **error) {
         const Operation *operation = context->operation;
 
         context->request = g_malloc0(operation->request_size);
-        return !operation->parse || operation->parse(context->call, context->request, error);
+        if (operation->parse && !operation->parse(context->call, context->request, error))
+                return false;
+        if (context->snapshot)
+                context->request->snapshot = g_strdup(context->snapshot->id);
+        return true;
 }
 
 /* A machine that is yet to be made has the name that the caller gives it. Rules are not told that
@@ -54,8 +62,11 @@ static bool parse(CallContext *context, GError **error) {
  * a place for a name, so polkit is told one that no machine can have. */
 static Verdict authorize(const CallContext *context, GError **error) {
         const VirtualMachine *vm = context->vm;
+        const Snapshot *snapshot = context->snapshot;
         const char *of_machine[] = {"operation", context->operation->name, "uuid",
-                        vm ? vm->facts->uuid : "", "vm", vm ? vm->facts->name : "", NULL};
+                        vm ? vm->facts->uuid : "", "vm", vm ? vm->facts->name : "",
+                        snapshot ? "snapshot" : NULL, snapshot ? snapshot->facts->name : NULL,
+                        NULL};
         const char *of_manager[] = {"operation", context->operation->name, "vm", "*new*", NULL};
 
         return authorizer_check(context->manager->authorizer, context->call,
@@ -67,7 +78,7 @@ static Verdict authorize(const CallContext *context, GError **error) {
 static bool check_state(const CallContext *context, GError **error) {
         if (!context->vm || task_list_holder(context->manager->tasks, context->vm->path))
                 return true;
-        return operation_check_state(context->operation, context->vm, error);
+        return operation_check_state(context->operation, context->request, context->vm, error);
 }
 
 static Task *make_task(CallContext *context, GError **error) {
@@ -105,12 +116,14 @@ int operation_call(Manager *manager,
                 sd_bus_message *call,
                 const Operation *operation,
                 VirtualMachine *vm,
+                const Snapshot *snapshot,
                 TaskReply reply,
                 sd_bus_error *ret_error) {
         CallContext context = {.manager = manager,
                         .call = call,
                         .operation = operation,
                         .vm = vm,
+                        .snapshot = snapshot,
                         .reply = reply};
         GError *error = NULL;
         Task *task = NULL;

@@ -6,19 +6,25 @@
 #include <systemd/sd-bus.h>
 
 #include "service/manager.h"
+#include "service/snapshot.h"
 
-/* Whether the state of the machine allows the operation; else the error that the documents give for
- * it. */
-bool operation_check_state(const Operation *operation, const VirtualMachine *vm, GError **error);
+/* Whether the state of the machine allows what is requested; else the error that the documents give
+ * for it. */
+bool operation_check_state(const Operation *operation,
+                const Request *request,
+                const VirtualMachine *vm,
+                GError **error);
 
 /* Handles the call from its arguments to its answer. The message stands at the operation's own
- * arguments. "vm" is NULL for an operation of the Manager. "reply" says how an immediate operation
- * is answered; others answer with the task, and with 4096 before it for TASK_REPLY_STATE_CHANGE.
- * What a vtable handler returns. */
+ * arguments. "vm" is NULL for an operation of the Manager, "snapshot" for one of something else
+ * than a snapshot of the machine. "reply" says how an immediate operation is answered; others
+ * answer with the task, and with 4096 before it for TASK_REPLY_STATE_CHANGE. What a vtable handler
+ * returns. */
 int operation_call(Manager *manager,
                 sd_bus_message *call,
                 const Operation *operation,
                 VirtualMachine *vm,
+                const Snapshot *snapshot,
                 TaskReply reply,
                 sd_bus_error *ret_error);
 

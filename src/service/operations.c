@@ -6,6 +6,7 @@
 #include "service/operations.h"
 
 #include "lifecycle/operations.h"
+#include "snapshot/operations.h"
 
 const Operation *const operations[] = {
                 &operation_startup,
@@ -21,5 +22,11 @@ const Operation *const operations[] = {
                 &operation_register,
                 &operation_unregister,
                 &operation_delete,
+                &operation_snapshot_create,
+                &operation_snapshot_apply,
+                &operation_snapshot_destroy,
+                &operation_snapshot_destroy_tree,
+                &operation_snapshot_clear_state,
+                &operation_snapshot_rename,
                 NULL,
 };

@@ -13,9 +13,11 @@
 #include "bus/bus-property.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
+#include "service/snapshot.h"
 #include "util/log.h"
 
-#define INTERFACE "org.virtask1.VirtualMachine"
+#define INTERFACE        "org.virtask1.VirtualMachine"
+#define SNAPSHOT_SERVICE "org.virtask1.SnapshotService"
 
 /* Values of CIM */
 #define REQUESTED_STATE_NOT_APPLICABLE 12
@@ -27,12 +29,23 @@ static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *
         const Operation *operation =
                         operation_find("VirtualMachine", sd_bus_message_get_member(call));
 
-        return operation_call(vm->manager, call, operation, vm, TASK_REPLY_NOTHING, ret_error);
+        return operation_call(
+                        vm->manager, call, operation, vm, NULL, TASK_REPLY_NOTHING, ret_error);
+}
+
+static int method_snapshot_operation(
+                sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+        VirtualMachine *vm = userdata;
+        const Operation *operation =
+                        operation_find("SnapshotService", sd_bus_message_get_member(call));
+
+        return operation_call(
+                        vm->manager, call, operation, vm, NULL, TASK_REPLY_NOTHING, ret_error);
 }
 
 /* The options of an immediate operation, which has none. */
 static int skip_options(sd_bus_message *call, GError **error) {
-        Request unused = {false, false};
+        Request unused = {false, false, NULL};
 
         return bus_options_read(call, NULL, NULL, &unused, error);
 }
@@ -55,7 +68,8 @@ static int method_request_state_change(
         }
         if (operation->flags & OPERATION_IMMEDIATE && !skip_options(call, &error))
                 return bus_error_take(ret_error, error);
-        return operation_call(vm->manager, call, operation, vm, TASK_REPLY_STATE_CHANGE, ret_error);
+        return operation_call(
+                        vm->manager, call, operation, vm, NULL, TASK_REPLY_STATE_CHANGE, ret_error);
 }
 
 #define TEXT_GETTER(...)   TEXT_GETTER_OF(const VirtualMachine *vm, __VA_ARGS__)
@@ -84,9 +98,13 @@ TEXT_GETTER(notes, 's', vm->facts->notes ?: "")
 NUMBER_GETTER(memory, 'u', uint32_t, vm->facts->memory_mib)
 
 GETTER(operational_status) {
+        const Task *holder = holder_of(userdata);
+        unsigned detail = holder ? holder->operation->operational_status : 0;
+
+        if (detail)
+                return sd_bus_message_append(reply, "aq", 2, OPERATIONAL_STATUS_IN_SERVICE, detail);
         return sd_bus_message_append(reply, "aq", 1,
-                        holder_of(userdata) ? OPERATIONAL_STATUS_IN_SERVICE
-                                            : OPERATIONAL_STATUS_OK);
+                        holder ? OPERATIONAL_STATUS_IN_SERVICE : OPERATIONAL_STATUS_OK);
 }
 
 GETTER(active_tasks) {
@@ -101,6 +119,31 @@ GETTER(active_tasks) {
                         r = sd_bus_message_append_basic(reply, 'o', task->path);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+GETTER(snapshots) {
+        const VirtualMachine *vm = userdata;
+        const GPtrArray *all = vm->facts->snapshots;
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (unsigned i = 0; r >= 0 && i < all->len; i++)
+                r = sd_bus_message_append_basic(reply, 'o',
+                                snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id)->path);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static const char *current_snapshot_path(const VirtualMachine *vm) {
+        const SnapshotFacts *current = snapshot_facts_current(vm->facts->snapshots);
+
+        return current ? snapshot_find(vm, current->id)->path : "/";
+}
+
+TEXT_GETTER(current_snapshot, 'o', current_snapshot_path(vm))
+
+GETTER(supported_snapshot_types) {
+        static const uint16_t types[] = {2, 3, 32768};
+
+        return sd_bus_message_append_array(reply, 'q', types, sizeof(types));
 }
 
 /* clang-format off */
@@ -119,16 +162,34 @@ static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_PROPERTY("Notes", "s", property_get_notes, 0, EMITS),
         SD_BUS_PROPERTY("Memory", "u", property_get_memory, 0, EMITS),
         SD_BUS_PROPERTY("ActiveTasks", "ao", property_get_active_tasks, 0, EMITS),
+        SD_BUS_PROPERTY("Snapshots", "ao", property_get_snapshots, 0, EMITS),
+        SD_BUS_PROPERTY("CurrentSnapshot", "o", property_get_current_snapshot, 0, EMITS),
         SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("u", old_state, "u", new_state), 0),
         SD_BUS_SIGNAL("ResetOccurred", NULL, 0),
         SD_BUS_SIGNAL_WITH_ARGS("DiskOutOfSpace", SD_BUS_ARGS("b", critically_low), 0),
         SD_BUS_SIGNAL("GuestShutdown", NULL, 0),
         SD_BUS_VTABLE_END
 };
+
+static const sd_bus_vtable service_rows[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("SupportedSnapshotTypes", "aq", property_get_supported_snapshot_types, 0, CONST),
+        SD_BUS_VTABLE_END
+};
 /* clang-format on */
 
 /* The methods of the operations, which the table adds, are not needed here. */
-static const BusInterface interfaces[] = {{INTERFACE, fixed_rows}, {NULL, NULL}};
+static const BusInterface interfaces[] = {
+                {INTERFACE, fixed_rows},
+                {SNAPSHOT_SERVICE, service_rows},
+                {NULL, NULL},
+};
+
+VirtualMachine *vm_at_path(Manager *manager, const char *path) {
+        char uuid[UUID_STRING_SIZE];
+
+        return bus_path_to_machine(path, uuid) ? manager_find_machine(manager, uuid) : NULL;
+}
 
 static int find_machine(sd_bus *bus,
                 const char *path,
@@ -136,11 +197,7 @@ static int find_machine(sd_bus *bus,
                 void *userdata,
                 void **ret_found,
                 sd_bus_error *ret_error) {
-        char uuid[UUID_STRING_SIZE];
-
-        if (!bus_path_to_machine(path, uuid))
-                return 0;
-        *ret_found = manager_find_machine(userdata, uuid);
+        *ret_found = vm_at_path(userdata, path);
         return *ret_found != NULL;
 }
 
@@ -167,13 +224,18 @@ static int enumerate_machines(sd_bus *bus,
 int vm_publish(Manager *manager) {
         const sd_bus_vtable *vtable =
                         operation_vtable("VirtualMachine", fixed_rows, method_operation);
+        const sd_bus_vtable *service = operation_vtable(
+                        "SnapshotService", service_rows, method_snapshot_operation);
         int r = sd_bus_add_fallback_vtable(
                         manager->bus, NULL, PATH_VMS, INTERFACE, vtable, find_machine, manager);
 
-        if (r < 0)
-                return r;
-        return sd_bus_add_node_enumerator(
-                        manager->bus, NULL, PATH_VMS, enumerate_machines, manager);
+        if (r >= 0)
+                r = sd_bus_add_fallback_vtable(manager->bus, NULL, PATH_VMS, SNAPSHOT_SERVICE,
+                                service, find_machine, manager);
+        if (r >= 0)
+                r = sd_bus_add_node_enumerator(
+                                manager->bus, NULL, PATH_VMS, enumerate_machines, manager);
+        return r;
 }
 
 static void check(const VirtualMachine *vm, int r) {
@@ -185,12 +247,22 @@ int vm_append(VirtualMachine *vm, sd_bus_message *message) {
         return bus_append_object(message, vm->path, interfaces, vm);
 }
 
+/* The machine comes before its snapshots, and goes after them. */
 void vm_emit_added(VirtualMachine *vm) {
-        check(vm, sd_bus_emit_interfaces_added(vm->manager->bus, vm->path, INTERFACE, NULL));
+        const GPtrArray *all = vm->facts->snapshots;
+
+        check(vm, bus_emit_added(vm->manager->bus, BUS_ROOT, vm->path, interfaces, vm));
+        for (unsigned i = 0; i < all->len; i++)
+                snapshot_emit_added(snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id));
 }
 
 void vm_emit_removed(VirtualMachine *vm) {
-        check(vm, sd_bus_emit_interfaces_removed(vm->manager->bus, vm->path, INTERFACE, NULL));
+        const GPtrArray *all = vm->facts->snapshots;
+
+        for (unsigned i = all->len; i-- > 0;)
+                snapshot_emit_removed(snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id));
+        check(vm, sd_bus_emit_interfaces_removed(
+                                  vm->manager->bus, vm->path, INTERFACE, SNAPSHOT_SERVICE, NULL));
 }
 
 void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state) {

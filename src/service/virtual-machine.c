@@ -8,6 +8,7 @@
 
 #include "jobs/task-list.h"
 #include "service/manager.h"
+#include "service/snapshot.h"
 
 #define INTERFACE "org.virtask1.VirtualMachine"
 
@@ -31,6 +32,8 @@ static const PublishedProperty machine_properties[] = {
                 {INTERFACE, "Notes"},
                 {INTERFACE, "Memory"},
                 {INTERFACE, "ActiveTasks"},
+                {INTERFACE, "Snapshots"},
+                {INTERFACE, "CurrentSnapshot"},
                 {NULL, NULL},
 };
 
@@ -43,12 +46,14 @@ VirtualMachine *vm_new(Manager *manager, MachineFacts *facts) {
         vm->facts = facts;
         publication_init(&vm->publication, manager->publisher, vm->path, machine_properties);
         vm->shown = vm_state(vm);
+        (void) snapshot_apply_facts(vm, NULL);
         return vm;
 }
 
 VirtualMachine *vm_free(VirtualMachine *vm) {
         if (!vm)
                 return NULL;
+        snapshot_free_all(vm);
         publication_clear(&vm->publication);
         facts_free(vm->facts);
         g_free(vm->path);
@@ -103,6 +108,7 @@ void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
                 mask |= MACHINE_PROPERTY_SAVED_STATE_FILE_PATH;
         if (had_saved_state != vm_has_saved_state(vm))
                 mask |= MACHINE_PROPERTY_HAS_SAVED_STATE;
+        mask |= snapshot_apply_facts(vm, old);
         announce(vm, mask);
 }
 
@@ -121,6 +127,7 @@ void vm_tasks_changed(VirtualMachine *vm) {
 void vm_announce(VirtualMachine *vm) {
         announce(vm, 0);
         publication_flush(&vm->publication);
+        snapshot_flush_all(vm);
 }
 
 void vm_reset_occurred(VirtualMachine *vm) {

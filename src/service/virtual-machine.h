@@ -23,15 +23,19 @@ enum {
         MACHINE_PROPERTY_NOTES = 1 << 8,
         MACHINE_PROPERTY_MEMORY = 1 << 9,
         MACHINE_PROPERTY_ACTIVE_TASKS = 1 << 10,
+        MACHINE_PROPERTY_SNAPSHOTS = 1 << 11,
+        MACHINE_PROPERTY_CURRENT_SNAPSHOT = 1 << 12,
 };
 
 typedef struct VirtualMachine {
         Manager *manager;
         char uuid[UUID_STRING_SIZE];
         char *path;
-        MachineFacts *facts; /* replaced as a whole by vm_apply_facts(), nowhere else */
-        MachineState shown;  /* the state that was last announced */
-        gint64 last_reset;   /* CLOCK_MONOTONIC */
+        MachineFacts *facts;   /* replaced as a whole by vm_apply_facts(), nowhere else */
+        GHashTable *snapshots; /* id -> Snapshot, owned; NULL without. As the facts say: snapshot.c
+                                */
+        MachineState shown;    /* the state that was last announced */
+        gint64 last_reset;     /* CLOCK_MONOTONIC */
         Publication publication;
 } VirtualMachine;
 
@@ -60,7 +64,8 @@ const char *vm_saved_state_path(const VirtualMachine *vm); /* "" for none */
 
 /* virtual-machine-dbus.c */
 int vm_publish(Manager *manager);
-int vm_append(VirtualMachine *vm, sd_bus_message *message); /* as bus_append_object() */
+int vm_append(VirtualMachine *vm, sd_bus_message *message);     /* as bus_append_object() */
+VirtualMachine *vm_at_path(Manager *manager, const char *path); /* NULL if there is none */
 void vm_emit_added(VirtualMachine *vm);
 void vm_emit_removed(VirtualMachine *vm);
 void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state);

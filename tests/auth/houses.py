@@ -39,12 +39,15 @@ RUN_STATES = {'running': 1, 'paused': 3, 'turned-off': 5, 'saved': 1}
 class House:
     """A bus, the daemon with real and fake operations, its machines, and root as a client."""
 
-    def __init__(self, scratch, machines=None, policies=None, **keywords):
+    def __init__(self, scratch, machines=None, policies=None, snapshots=None, **keywords):
+        """"snapshots" has the names of the snapshots of some machines."""
         self.scratch = scratch
         self.bus = Bus(scratch, policies=policies)
         machines = machines or {'web1': 'running'}
         self._uuids = {name: fakes.uuid_of(number) for number, name in enumerate(machines, 1)}
-        definitions = ''.join(fakes.DEFINITION.format(name=name, uuid=self._uuids[name], state=RUN_STATES[state])
+        definitions = ''.join(fakes.with_snapshots(fakes.DEFINITION.format(name=name, uuid=self._uuids[name],
+                                                                           state=RUN_STATES[state]),
+                                                   *map(fakes.snapshot, (snapshots or {}).get(name, ())))
                               for name, state in machines.items())
         path = scratch / 'machines.xml'
         path.write_text(f'<node>\n{definitions}</node>\n', encoding='utf-8')
@@ -64,6 +67,9 @@ class House:
 
     def path(self, name):
         return path_of(self._uuids[name])
+
+    def snapshot_path(self, name, snapshot):
+        return fakes.snapshot_path(self.path(name), snapshot)
 
     def client(self, user):
         return Client(self.bus, user=user)

@@ -53,6 +53,16 @@ TABLE = {
         'Unregister': Row('define', 'turned-off'),
         'Delete': Row('define', 'turned-off', 'a{sv}', ({},)),
     },
+    'SnapshotService': {
+        'CreateSnapshot': Row('snapshot', 'running', 'qa{sv}', (2, {})),
+    },
+    'Snapshot': {
+        'Apply': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'Destroy': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'DestroyTree': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'ClearState': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'Rename': Row('configure', 'running', 's', None),
+    },
     'Task': {
         'Cancel': Row('cancel-others', 'unfinished'),
         'WaitForCompletion': Row(OPEN, 'unfinished', 'i', (0,)),
@@ -96,9 +106,11 @@ class MatrixHouse(House):
     """A machine for each method and caller, and one for tasks."""
 
     def __init__(self, scratch):
-        machines = {f'{method}-{caller}': row.state for method, row in TABLE[VM].items() for caller in CALLERS}
+        machines = {f'{method}-{caller}': row.state for interface in (VM, 'SnapshotService', 'Snapshot')
+                    for method, row in TABLE[interface].items() for caller in CALLERS}
+        snapshots = {f'{method}-{caller}': ['s1'] for method in TABLE['Snapshot'] for caller in CALLERS}
         machines.update({f'state-{state}': state for state in STATES}, open='running', tasks='running')
-        super().__init__(scratch, machines)
+        super().__init__(scratch, machines, snapshots={**snapshots, 'open': ['s1']})
         self.polkitd = Polkitd(scratch, self.bus, RULES)
         self.owner = self.client(OWNER)
         self.first = self.make_task('finished')
@@ -106,7 +118,7 @@ class MatrixHouse(House):
 
     def methods(self):
         """What the objects have, as they say themselves."""
-        for path in (MANAGER, self.path('open'), self.first):
+        for path in (MANAGER, self.path('open'), self.snapshot_path('open', 's1'), self.first):
             yield from introspect(self, path)
 
     def make_task(self, state):
@@ -120,8 +132,10 @@ class MatrixHouse(House):
         """An object in the right state for a call."""
         if interface == 'Manager':
             return MANAGER
-        if interface == VM:
+        if interface in (VM, 'SnapshotService'):
             return self.path(f'{method}-{caller}')
+        if interface == 'Snapshot':
+            return self.snapshot_path(f'{method}-{caller}', 's1')
         return self.make_task(TABLE[interface][method].state)
 
     def arguments(self, method, caller):
@@ -197,4 +211,6 @@ def test_properties_are_open(matrix):
     nobody = matrix.client(DEFAULT)
     assert nobody.objects().keys() == matrix.root.objects().keys()
     assert nobody.get_all(matrix.path('open'), VM) == matrix.root.get_all(matrix.path('open'), VM)
+    snapshot = matrix.snapshot_path('open', 's1')
+    assert nobody.get_all(snapshot, 'Snapshot') == matrix.root.get_all(snapshot, 'Snapshot')
     assert nobody.get_all(matrix.first, 'Task') == matrix.root.get_all(matrix.first, 'Task')

@@ -4,7 +4,7 @@
 import fakes
 import pytest
 from harness import MANAGER, Client, Polkitd
-from houses import DENIED, DENIED_NAME, GRANTED, OWNER, RULES, VM, outcome, refusal, save
+from houses import DEFAULT, DENIED, DENIED_NAME, GRANTED, OWNER, RULES, VM, outcome, refusal, save
 from polkits import AUTHORITY, POLKIT, Agent
 
 pytestmark = pytest.mark.root
@@ -50,6 +50,21 @@ def test_a_rule_can_name_the_operation(scratch, house, nobody):
     assert allowed(nobody, house.path('web1'), 'Pause')
     assert allowed(nobody, house.path('web2'), 'RequestStateChange', 'qa{sv}', 9, {})
     assert not allowed(nobody, house.path('web2'), 'RequestStateChange', 'qa{sv}', 3, {})
+
+
+def test_a_rule_can_name_the_snapshot(scratch, make_house):
+    house = make_house(MACHINES, snapshots={'web1': ['nightly', 'other']})
+    Polkitd(scratch, house.bus, allow('action.lookup("vm") == "web1" && action.lookup("snapshot") == "nightly"'))
+    nobody = house.client(DEFAULT)
+
+    def rename(name, new_name):
+        return outcome(nobody, house.snapshot_path('web1', name), 'Snapshot', 'Rename', 's', new_name)
+
+    assert rename('other', 'nightly').short == 'InteractiveAuthorizationRequired'
+    assert not allowed(nobody, house.path('web1'), 'SetNotes', 's', 'that is no snapshot')
+    assert rename('nightly', 'weekly') is None
+    # It is the name that counts, not libvirt's.
+    assert rename('nightly', 'nightly').short == 'InteractiveAuthorizationRequired'
 
 
 def test_a_rule_of_a_name_does_not_follow_the_machine(scratch, house, nobody):
@@ -162,7 +177,8 @@ def test_polkit_keeps_what_may_be_kept(house, polkitd):
     kept = {name: row[2:] for name, row in actions(house.bus).items()}
     usual = (ADMIN, ADMIN, ADMIN_KEPT)
     assert kept == {'org.virtask1.control': usual, 'org.virtask1.configure': usual, 'org.virtask1.cancel-others': usual,
-                    'org.virtask1.define': (ADMIN, ADMIN, ADMIN)}
+                    'org.virtask1.define': (ADMIN, ADMIN, ADMIN), 'org.virtask1.snapshot': (ADMIN, ADMIN, ADMIN),
+                    'org.virtask1.snapshot-apply': (ADMIN, ADMIN, ADMIN)}
 
 
 def test_polkit_knows_three_languages(house, polkitd):

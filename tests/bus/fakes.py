@@ -3,6 +3,7 @@
 
 import os
 import re
+from xml.sax.saxutils import escape
 
 from harness import SOURCE, path_of
 
@@ -26,6 +27,18 @@ DEFINITION = """\
 </domain>
 """
 RUNNING, OFF = 1, 5
+
+SNAPSHOT = """\
+  <test:domainsnapshot>
+    <name>{id}</name>{parent}
+    <description>{notes}</description>
+    <creationTime>{created}</creationTime>
+    <state>{state}</state>
+    <memory snapshot='{memory}'/>
+    <active>{current}</active>
+  </test:domainsnapshot>
+"""
+CREATED = 1_700_000_000
 
 
 class Gates:
@@ -94,6 +107,25 @@ def wait_announced(client, path, interface, name, value):
 
 def uuid_of(number):
     return f'00000000-0000-4000-8000-{number:012x}'
+
+
+def snapshot(name, parent=None, after=0, notes='', memory=False, current=False):
+    """One of libvirt's test driver, inside the image, so many seconds after CREATED; for with_snapshots()."""
+    return SNAPSHOT.format(id=escape(name), parent=f'<parent><name>{escape(parent)}</name></parent>' if parent else '',
+                           notes=escape(notes), created=CREATED + after, state='running' if memory else 'shutoff',
+                           memory='internal' if memory else 'no', current=int(current))
+
+
+def with_snapshots(definition_, *snapshots):
+    """The definition of a machine for the beginning, with snapshots."""
+    return definition_.replace('</domain>', ''.join(snapshots) + '</domain>')
+
+
+def snapshot_path(vm, name):
+    """The path of a snapshot of the machine."""
+    encoded = ''.join(chr(byte) if chr(byte).isalnum() and byte < 128 and (index or not chr(byte).isdigit()) else f'_{byte:02x}'
+                      for index, byte in enumerate(name.encode()))
+    return f'{vm}/snapshot/{encoded or "_"}'
 
 
 def machines_uri(scratch, count, state=RUNNING):

@@ -36,7 +36,7 @@ def test_a_machine_has_its_properties(client, vm):
     assert client.get_all(vm, VM) == {
         'Name': 'test', 'ConfigID': '6695eb01-f6a4-8304-79aa-97f2502e193f', 'State': 5, 'StateName': 'running',
         'RequestedState': 12, 'EnabledState': 2, 'OperationalStatus': [2], 'SavedStateFilePath': '', 'HasSavedState': False,
-        'Notes': '', 'Memory': 8192, 'ActiveTasks': []}
+        'Notes': '', 'Memory': 8192, 'ActiveTasks': [], 'Snapshots': [], 'CurrentSnapshot': '/'}
 
 
 def test_a_machine_is_found_by_name_and_by_uuid(start_machines, client):

@@ -10,9 +10,22 @@ EMITS = 'org.freedesktop.DBus.Property.EmitsChangedSignal'
 
 OBJECTS = {
     'manager': {'org.virtask1.Manager'},
-    'vm': {'org.virtask1.VirtualMachine'},
+    'vm': {'org.virtask1.VirtualMachine', 'org.virtask1.SnapshotService'},
+    'snapshot': {'org.virtask1.Snapshot'},
     'task': {'org.virtask1.Task', 'org.virtask1.ConcreteJob'},
 }
+
+
+MACHINES = """\
+<node><domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
+  <name>test</name>
+  <memory unit='MiB'>64</memory>
+  <os><type>hvm</type></os>
+  <test:domainsnapshot>
+    <name>s1</name><creationTime>1700000000</creationTime><state>shutoff</state><memory snapshot='no'/><active>1</active>
+  </test:domainsnapshot>
+</domain></node>
+"""
 
 
 def arguments(member, default):
@@ -40,14 +53,16 @@ def ours(text):
 
 
 @pytest.fixture
-def paths(client, start_daemon):
+def paths(client, start_daemon, tmp_path):
     """One object of each kind."""
-    start_daemon('test:///default')
+    definition = tmp_path / 'machines.xml'
+    definition.write_text(MACHINES, encoding='utf-8')
+    start_daemon(f'test://{definition}')
     vm = client.machine('test')
     client.wait_task(client.call(vm, 'VirtualMachine', 'TurnOff', 'a{sv}', {}))
     task = client.call(vm, 'VirtualMachine', 'Startup', 'a{sv}', {})
     client.wait_task(task)
-    return {'manager': MANAGER, 'vm': vm, 'task': task}
+    return {'manager': MANAGER, 'vm': vm, 'snapshot': f'{vm}/snapshot/s1', 'task': task}
 
 
 @pytest.mark.parametrize('kind', OBJECTS)

@@ -1,21 +1,137 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* For LD_PRELOAD: a process that dies at a point that no random moment would meet, right after it
- * has removed the file whose path ends with $VIRTASK_CRASH_AFTER_UNLINK. */
+/* For LD_PRELOAD: a process that dies at a point that no random moment would meet.
+ *
+ * Right after it has removed the file whose path ends with $VIRTASK_CRASH_AFTER_UNLINK; or after
+ * the n-th step since the file $VIRTASK_CRASH_ARM was there, which holds n. A step is a call that
+ * makes, renames or removes a file, or that says something to another process; with n = 0 the
+ * file's steps are only counted, in $VIRTASK_CRASH_ARM.count. Programs that the service runs do not
+ * count. */
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#define NEXT(name) ((__typeof__(&(name))) dlsym(RTLD_NEXT, #name))
+
+static atomic_int steps;
+
+static void write_count(const char *arm, int n) {
+        char path[4096], text[16];
+        int fd, length = snprintf(text, sizeof(text), "%8d\n",
+                                n); /* always as long: nobody reads half */
+
+        (void) snprintf(path, sizeof(path), "%s.count", arm);
+        fd = (int) syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        (void) syscall(SYS_write, fd, text, (size_t) length);
+        (void) syscall(SYS_close, fd);
+}
+
+static void step(void) {
+        const char *arm = getenv("VIRTASK_CRASH_ARM");
+        int fd, n, saved = errno;
+        char text[16] = "";
+
+        if (!arm || strncmp(program_invocation_short_name, "virtaskd", 8) != 0)
+                return;
+        fd = (int) syscall(SYS_openat, AT_FDCWD, arm, O_RDONLY | O_CLOEXEC, 0);
+        if (fd >= 0) {
+                (void) syscall(SYS_read, fd, text, sizeof(text) - 1);
+                (void) syscall(SYS_close, fd);
+                n = atomic_fetch_add(&steps, 1) + 1;
+                if (atoi(text) == n)
+                        (void) kill(getpid(), SIGKILL);
+                if (atoi(text) == 0)
+                        write_count(arm, n);
+        } else
+                atomic_store(&steps, 0);
+        errno = saved;
+}
+
 int unlink(const char *path) {
-        int (*next)(const char *path) = (int (*)(const char *)) dlsym(RTLD_NEXT, "unlink");
         const char *end = getenv("VIRTASK_CRASH_AFTER_UNLINK");
-        int r = next(path);
+        int r = NEXT(unlink)(path);
 
         if (r == 0 && end && strlen(path) >= strlen(end) &&
                         strcmp(path + strlen(path) - strlen(end), end) == 0)
                 (void) kill(getpid(), SIGKILL);
+        step();
         return r;
+}
+
+int unlinkat(int directory, const char *path, int flags) {
+        int r = NEXT(unlinkat)(directory, path, flags);
+
+        step();
+        return r;
+}
+
+int rename(const char *from, const char *to) {
+        int r = NEXT(rename)(from, to);
+
+        step();
+        return r;
+}
+
+int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+        int r = NEXT(renameat)(from_directory, from, to_directory, to);
+
+        step();
+        return r;
+}
+
+int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags) {
+        int r = NEXT(linkat)(from_directory, from, to_directory, to, flags);
+
+        step();
+        return r;
+}
+
+/* open64(), as everything that handles large files calls it. */
+int open(const char *path, int flags, ...) {
+        mode_t mode = 0;
+        va_list args;
+        int r;
+
+        va_start(args, flags);
+        if (flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+                mode = va_arg(args, mode_t);
+        va_end(args);
+        r = ((int (*)(const char *, int, ...)) dlsym(RTLD_NEXT, "open64"))(path, flags, mode);
+        if (flags & O_CREAT)
+                step();
+        return r;
+}
+
+static int is_socket(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+ssize_t write(int fd, const void *data, size_t length) {
+        ssize_t n = NEXT(write)(fd, data, length);
+        int saved = errno;
+
+        if (getenv("VIRTASK_CRASH_ARM") && is_socket(fd))
+                step();
+        errno = saved;
+        return n;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+        ssize_t n = NEXT(sendmsg)(fd, message, flags);
+
+        step();
+        return n;
 }

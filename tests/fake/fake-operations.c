@@ -10,6 +10,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "bus/bus-path.h"
 #include "jobs/job.h"
 
 #define LOOK_MSEC 5
@@ -145,6 +146,15 @@ static bool commit_run(Job *job, GError **error) {
                wait_at(job, request->second, false) && conclude(job, error);
 }
 
+static bool on_snapshot_run(Job *job, GError **error) {
+        const FakeRequest *request = job->request;
+
+        (void) wait_at(job, request->gate, true);
+        job_result(job, "Snapshot", request->common.snapshot);
+        job->result_object = bus_path_snapshot(job->uuid, request->common.snapshot);
+        return !job_is_cancelled(job) && conclude(job, error);
+}
+
 static bool fake_progress(Job *job, Progress *ret) {
         const FakeRequest *request = job->request;
 
@@ -163,10 +173,13 @@ static void fake_cancel(Job *job) {
 }
 
 /* clang-format off */
-#define FAKE(member_, name_, flags_, lane_, run_, progress_, settle_) \
+#define FAKE(...) FAKE_OF("VirtualMachine", 0, __VA_ARGS__)
+
+#define FAKE_OF(interface_, status_, member_, name_, flags_, lane_, run_, progress_, settle_) \
         { \
                 .name = name_, \
-                .interface = "VirtualMachine", \
+                .interface = interface_, \
+                .operational_status = status_, \
                 .member = member_, \
                 .signature = "a{sv}", \
                 .argument_names = (flags_) & OPERATION_IMMEDIATE ? "options\0" : "options\0task\0", \
@@ -241,6 +254,25 @@ static const Operation settled = FAKE("FakeSettle",
                 NULL,
                 stuck_run);
 
+static const Operation on_snapshot = FAKE_OF("Snapshot",
+                32769,
+                "FakeOnSnapshot",
+                "fake-on-snapshot",
+                OPERATION_CANCELLABLE | OPERATION_DURABLE,
+                LANE_LONG,
+                on_snapshot_run,
+                NULL,
+                on_snapshot_run);
+static const Operation of_service = FAKE_OF("SnapshotService",
+                32768,
+                "FakeOfService",
+                "fake-of-service",
+                OPERATION_CANCELLABLE,
+                LANE_LONG,
+                slow_run,
+                fake_progress,
+                NULL);
+
 const Operation *const fake_operations[] = {
                 &slow,
                 &failing,
@@ -251,5 +283,7 @@ const Operation *const fake_operations[] = {
                 &block_query,
                 &immediate,
                 &settled,
+                &on_snapshot,
+                &of_service,
                 NULL,
 };

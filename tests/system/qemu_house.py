@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Real QEMU below the daemon: in its own process (embed), or behind a private libvirtd with virsh beside us."""
 
+import json
 import os
 import random
+import subprocess
+import xml.etree.ElementTree as ElementTree
 
+from gi.repository import GLib
 from harness import MANAGER, Bus, Client, Daemon, Deadline, Embed, Libvirtd, Scratch
 from harness.source import LONG
 
@@ -103,3 +107,139 @@ class Moments:
     def check(self):
         print(f'{self._name}: {self._hits} of {self._count} in the middle')
         assert not LONG or self._hits >= 0.8 * self._count
+
+
+def run(*arguments):
+    """Runs a tool and answers what it printed."""
+    done = subprocess.run([str(argument) for argument in arguments], capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return done.stdout
+
+
+def variant(value):
+    return GLib.Variant({bool: 'b', int: 'q', str: 's'}[type(value)], value)
+
+
+def second_disk(scratch, name, size='64M'):
+    """Makes an empty image, and answers the definition of the disk hdb."""
+    path = scratch / f'{name}-data.qcow2'
+    run('qemu-img', 'create', '-q', '-f', 'qcow2', path, size)
+    path.chmod(0o666)
+    return f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{path}'/><target dev='hdb' bus='ide'/></disk>"
+
+
+class Snapshots:
+    """The snapshots of a guest, and the files that they rest on.
+
+    A snapshot is named by its path, and None is the machine as it is now."""
+
+    def __init__(self, house, guest):
+        self.house, self.client, self.guest = house, house.client, guest
+
+    # --- Operations ---
+
+    def begin(self, kind, **settings):
+        """Begins a snapshot; the task."""
+        return self.client.call(self.guest.path, 'SnapshotService', 'CreateSnapshot', 'qa{sv}', kind,
+                                {key: variant(value) for key, value in settings.items()})
+
+    def refused(self, kind, **settings):
+        """The name of the error of a snapshot that is refused at once."""
+        return self.client.error(self.guest.path, 'SnapshotService', 'CreateSnapshot', 'qa{sv}', kind,
+                                 {key: variant(value) for key, value in settings.items()}).short
+
+    def take(self, kind, **settings):
+        properties = self.client.wait_task(self.begin(kind, **settings))
+        assert properties['ResultName'] == 'success', properties['ErrorDescription']
+        return properties['ResultObject']
+
+    def start(self, snapshot, method, **options):
+        """Begins a method of a snapshot; the task."""
+        return self.client.call(snapshot, 'Snapshot', method, 'a{sv}', {key: variant(value) for key, value in options.items()})
+
+    def do(self, snapshot, method, **options):
+        properties = self.client.wait_task(self.start(snapshot, method, **options))
+        assert properties['ResultName'] == 'success', properties['ErrorDescription']
+        return properties
+
+    def get(self, snapshot):
+        return self.client.get_all(snapshot, 'Snapshot')
+
+    @property
+    def paths(self):
+        return self.client.get(self.guest.path, 'VirtualMachine', 'Snapshots')
+
+    # --- What libvirt wrote down; it is a file of root's ---
+
+    def _definition(self, snapshot=None):
+        root = self.house.below.root
+        if snapshot is None:
+            return ElementTree.parse(root / f'etc/qemu/{self.guest.name}.xml').getroot()
+        text = ElementTree.parse(root / f'lib/qemu/snapshot/{self.guest.name}/{self.get(snapshot)["ID"]}.xml').getroot()
+        return text.find('inactiveDomain') or text.find('domain')
+
+    def images(self, snapshot=None):
+        """Target -> (path, format)."""
+        disks = self._definition(snapshot).findall('devices/disk')
+        return {disk.find('target').get('dev'): (disk.find('source').get('file'), disk.find('driver').get('type'))
+                for disk in disks if disk.find('source') is not None}
+
+    def _noted(self, element, attribute):
+        """What is noted in the metadata of the definition."""
+        metadata = self._definition().find('metadata')
+        return {node.get(attribute) for node in (metadata.iter() if metadata is not None else ())
+                if node.tag.rpartition('}')[2] == element}
+
+    @property
+    def variables(self):
+        """The file of the firmware's variables."""
+        return self.house.below.root / f'lib/qemu/nvram/{self.guest.name}_VARS.fd'
+
+    def state_files(self):
+        """Copies of memory and of variables, and what is left of them."""
+        mine = [*(self.house.below.root / 'lib/qemu/save').glob(f'{self.guest.uuid}.*'), *self.variables.parent.glob(f'{self.guest.name}_VARS.fd?*')]
+        return {path.name.removeprefix(f'{self.guest.uuid}.') for path in mine}
+
+    # --- Content ---
+
+    def write(self, pattern, length='64k', targets=None):
+        """Fills a part of each disk, from 512 KiB on, of a machine that is off."""
+        for target, (path, form) in self.images().items():
+            if targets is None or target in targets:
+                run('qemu-io', '-f', form, '-c', f'write -P {pattern} 512k {length}', path)
+
+    def assert_reads(self, pattern, snapshot=None, length='64k', targets=None):
+        for target, (path, form) in self.images(snapshot).items():
+            if targets is None or target in targets:
+                assert 'verification failed' not in run('qemu-io', '-rU', '-f', form, '-c', f'read -P {pattern} 512k {length}', path), \
+                    (target, snapshot)
+
+    def count_on_disk(self, snapshot=None):
+        """What the guest has written to its first disk."""
+        path, form = next(iter(self.images(snapshot).values()))
+        words = run('qemu-io', '-rU', '-f', form, '-c', 'read -v 512 512', path).split()
+        return int.from_bytes(bytes(int(byte, 16) for byte in words[5:9]), 'little')
+
+    def assert_whole(self):
+        """Chains are clean, nothing is there that none of them needs, and what is noted is true."""
+        now = {path for path, _ in self.images().values()}
+        snapshots = self.paths
+        shown = set(self.images().values()).union(*(self.images(snapshot).values() for snapshot in snapshots))
+        below = {}  # path -> the one it rests on
+        for path, form in shown:
+            for image in json.loads(run('qemu-img', 'info', '-U', '--backing-chain', '--output=json', '-f', form, path)):
+                below[image['filename']] = image.get('full-backing-filename')
+                if image['format'] != 'raw' and not (image['filename'] in now and self.house.below.qemu_pid(self.guest.name)):
+                    run('qemu-img', 'check', '-q', '-U', '-f', image['format'], image['filename'])
+        files = {str(path) for path in self.guest.image.parent.glob(f'{self.guest.name}[.-]*')
+                 if path.suffix not in ('.serial', '.xml')}
+        assert files == set(below)
+        hidden = set(below) - {path for path, _ in shown}
+        assert self._noted('hidden', 'path') == hidden
+        assert self._noted('made', 'path') <= files
+        assert all(list(below.values()).count(path) > 1 for path in hidden), 'could have been merged'
+
+        kept = [self.get(snapshot) for snapshot in snapshots]
+        assert self._noted('snapshot', 'id') <= {snapshot['ID'] for snapshot in kept}
+        assert self.state_files() == ({f'{snapshot["ID"]}.memory' for snapshot in kept if snapshot['HasSavedState']} |
+                                      {f'{snapshot["ID"]}.nvram' for snapshot in kept if self.variables.exists()})

@@ -32,6 +32,7 @@ static void each_number_that_says_something_has_its_row(void) {
                 VirtaskError row;
         } rows[] = {
                         {VIR_ERR_NO_DOMAIN, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE},
+                        {VIR_ERR_NO_DOMAIN_SNAPSHOT, VIRTASK_ERROR_NO_SUCH_SNAPSHOT},
                         {VIR_ERR_NO_SUPPORT, VIRTASK_ERROR_NOT_SUPPORTED},
                         {VIR_ERR_OPERATION_UNSUPPORTED, VIRTASK_ERROR_NOT_SUPPORTED},
                         {VIR_ERR_CONFIG_UNSUPPORTED, VIRTASK_ERROR_NOT_SUPPORTED},

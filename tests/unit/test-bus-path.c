@@ -2,6 +2,8 @@
 
 #define MODULE "bus-path"
 
+#include <systemd/sd-bus.h>
+
 #include "bus/bus-path.h"
 #include "support.h"
 
@@ -22,6 +24,16 @@ static bool is_machine(const char *path) {
         bool ok = bus_path_to_machine(path, uuid);
 
         g_assert_true(ok || g_str_equal(uuid, "untouched"));
+        return ok;
+}
+
+static bool is_snapshot(const char *path) {
+        char uuid[UUID_STRING_SIZE] = "untouched";
+        char *id = NULL;
+        bool ok = bus_path_to_snapshot(path, uuid, &id);
+
+        g_assert_true(ok || (g_str_equal(uuid, "untouched") && !id));
+        g_free(id);
         return ok;
 }
 
@@ -105,6 +117,42 @@ static void a_dash_belongs_to_its_place(void) {
         g_assert_false(is_machine("/org/virtask1/vm/e2c0ffee_0123_4567_89ab_cdef012345678"));
 }
 
+static void a_snapshot_comes_back_from_its_path(void) {
+        const char *ids[] = {"s1", "1", "a/b", "Büro", " ", ".", "..", "_", "_61", "x<y>&\"z", ""};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+                g_autofree char *path = bus_path_snapshot(UUID, ids[i]), *id = NULL;
+                char uuid[UUID_STRING_SIZE];
+
+                g_assert_true(sd_bus_object_path_is_valid(path));
+                g_assert_true(g_str_has_prefix(path, "/org/virtask1/vm/_" ENCODED "/snapshot/"));
+                g_assert_true(bus_path_to_snapshot(path, uuid, &id));
+                g_assert_cmpstr(uuid, ==, UUID);
+                g_assert_cmpstr(id, ==, ids[i]);
+        }
+}
+
+static void a_snapshot_is_written_in_one_way_only(void) {
+        g_assert_true(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/a"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/_61"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/_2E"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/_g"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/_2"));
+}
+
+static void another_place_is_no_snapshot(void) {
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/a/b"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshots/a"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/a"));
+        g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED));
+        g_assert_false(is_snapshot("/org/virtask1/vm/snapshot/a"));
+        g_assert_false(is_snapshot("/snapshot/a"));
+        g_assert_false(is_snapshot("/"));
+        g_assert_false(is_snapshot(""));
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD(a_task_comes_back_from_its_path);
@@ -117,5 +165,8 @@ int main(int argc, char **argv) {
         ADD(upper_case_is_no_machine);
         ADD(a_wrong_length_is_no_machine);
         ADD(a_dash_belongs_to_its_place);
+        ADD(a_snapshot_comes_back_from_its_path);
+        ADD(a_snapshot_is_written_in_one_way_only);
+        ADD(another_place_is_no_snapshot);
         return g_test_run();
 }

@@ -27,6 +27,7 @@ static void facts_are_what_libvirt_says(void) {
         g_assert_true(facts->active);
         g_assert_false(facts->has_image);
         g_assert_null(facts->image_path);
+        g_assert_cmpuint(facts->snapshots->len, ==, 0);
         g_assert_cmpint(facts->read_at, >=, before);
 }
 
@@ -64,6 +65,8 @@ static void a_copy_owns_everything(void) {
         facts->notes = g_strdup("a note");
         facts->image_path = g_strdup("/image");
         facts->active = true;
+        facts->snapshots = g_ptr_array_new();
+        g_ptr_array_add(facts->snapshots, facts->name);
         copy = facts_copy(facts);
         g_assert_null(facts_free(facts));
         g_assert_cmpstr(copy->name, ==, "web");
@@ -71,6 +74,7 @@ static void a_copy_owns_everything(void) {
         g_assert_cmpstr(copy->image_path, ==, "/image");
         g_assert_cmpint(copy->read_at, ==, 17);
         g_assert_true(copy->active);
+        g_assert_cmpuint(copy->snapshots->len, ==, 1);
         g_assert_null(facts_free(NULL));
 }
 

@@ -5,31 +5,34 @@
 #include "backend/layout.h"
 #include "support.h"
 
-static void assert_layout(const char *uri, const char *root, const char *save, const char *run) {
-        g_auto(Layout) layout = {NULL, NULL, NULL};
+/* "qemu" is where libvirt's driver keeps its files. */
+static void assert_layout(const char *uri, const char *root, const char *qemu, const char *run) {
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_autofree char *save = qemu ? g_build_filename(qemu, "save", NULL) : NULL;
+        g_autofree char *snapshots = qemu ? g_build_filename(qemu, "snapshot", NULL) : NULL;
 
         layout_of_uri(uri, &layout);
         g_assert_cmpstr(layout.root, ==, root);
         g_assert_cmpstr(layout.save, ==, save);
+        g_assert_cmpstr(layout.snapshots, ==, snapshots);
         g_assert_cmpstr(layout.run, ==, run);
 }
 
 static void the_system_has_its_directories(void) {
-        assert_layout("qemu:///system", NULL, "/var/lib/libvirt/qemu/save", "/run/libvirt/qemu");
+        assert_layout("qemu:///system", NULL, "/var/lib/libvirt/qemu", "/run/libvirt/qemu");
 }
 
 static void a_session_has_those_of_its_user(void) {
-        g_autofree char *save =
-                        g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
+        g_autofree char *qemu = g_build_filename(g_get_user_config_dir(), "libvirt/qemu", NULL);
         g_autofree char *run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
 
-        assert_layout("qemu:///session", NULL, save, run);
+        assert_layout("qemu:///session", NULL, qemu, run);
 }
 
 static void embedded_qemu_has_those_below_its_root(void) {
-        assert_layout("qemu:///embed?root=/srv/a%20b", "/srv/a b", "/srv/a b/lib/qemu/save",
+        assert_layout("qemu:///embed?root=/srv/a%20b", "/srv/a b", "/srv/a b/lib/qemu",
                         "/srv/a b/run/qemu");
-        assert_layout("qemu:///embed?x=1&root=/r", "/r", "/r/lib/qemu/save", "/r/run/qemu");
+        assert_layout("qemu:///embed?x=1&root=/r", "/r", "/r/lib/qemu", "/r/run/qemu");
 }
 
 static void without_a_root_nothing_is_known(void) {

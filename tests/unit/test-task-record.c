@@ -23,7 +23,7 @@ static Task *make_task(void) {
                         .name = name,
                         .has_image = true,
         };
-        TestRequest request = {.number = 4711};
+        TestRequest request = {.number = 4711, .common.snapshot = g_strdup("s 1;\n2")};
         const TaskSpec spec = {
                         .operation = &test_settled_operation,
                         .object = OBJECT,
@@ -75,6 +75,7 @@ static void an_unfinished_task_comes_back_to_be_settled(void) {
         g_assert_cmpuint(task->bytes_done, ==, 40);
         g_assert_cmpuint(task->bytes_total, ==, 100);
         g_assert_true(task->progress_valid);
+        g_assert_cmpstr(((const Request *) task->job->request)->snapshot, ==, "s 1;\n2");
         g_assert_cmpint(task->submitted, >, 0);
         g_assert_cmpint(task->started, >, 0);
         g_assert_false(task_is_complete(task));

@@ -116,6 +116,22 @@ static void success_is_hundred_percent_and_zero(void) {
         teardown();
 }
 
+static void what_was_made_is_shown_after_success_only(void) {
+        setup();
+        task->job->result_object = g_strdup("/made/by/it");
+        (void) touched();
+        finish(VIRTASK_ERROR_NONE);
+        g_assert_cmpstr(task->result_object, ==, "/made/by/it");
+        g_assert_true(touched() & TASK_RESULT_OBJECT);
+        teardown();
+
+        setup();
+        task->job->result_object = g_strdup("/made/by/it");
+        finish(VIRTASK_ERROR_FAILED);
+        g_assert_null(task->result_object);
+        teardown();
+}
+
 static void a_failure_keeps_the_percent_and_tells_the_error(void) {
         uint64_t mask;
 
@@ -398,6 +414,7 @@ int main(int argc, char **argv) {
         ADD(each_state_has_its_job_state);
         ADD(a_killed_task_has_another_job_state);
         ADD(success_is_hundred_percent_and_zero);
+        ADD(what_was_made_is_shown_after_success_only);
         ADD(a_failure_keeps_the_percent_and_tells_the_error);
         ADD(a_cancelled_task_is_cancelled);
         ADD(the_end_of_an_interrupted_task_is_a_thread_crash);

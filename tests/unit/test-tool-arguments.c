@@ -8,6 +8,7 @@
 
 #include "machine-ref.h"
 #include "options.h"
+#include "suggest.h"
 #include "task-info.h"
 #include "verbs.h"
 
@@ -29,6 +30,7 @@ static void each_kind_of_error_has_its_exit_code(void) {
         g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "Failed"), ==, EXIT_CODE_FAILED);
         g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "DiskFull"), ==, EXIT_CODE_FAILED);
         g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "NoSuchTask"), ==, EXIT_CODE_NOT_FOUND);
+        g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "NoSuchSnapshot"), ==, EXIT_CODE_NOT_FOUND);
         g_assert_cmpint(exit_code_of_error(ERROR_DBUS "UnknownObject"), ==, EXIT_CODE_NOT_FOUND);
         g_assert_cmpint(exit_code_of_error(ERROR_DBUS "AccessDenied"), ==, EXIT_CODE_DENIED);
         g_assert_cmpint(exit_code_of_error(ERROR_DBUS "ServiceUnknown"), ==, EXIT_CODE_UNREACHABLE);
@@ -69,11 +71,11 @@ static void a_uuid_has_beginnings(void) {
 }
 
 static void a_slip_of_the_finger_is_near(void) {
-        g_assert_cmpuint(machine_ref_distance("alpine", "alpine", 3), ==, 0);
-        g_assert_cmpuint(machine_ref_distance("Alpine", "alpine", 3), ==, 0);
-        g_assert_cmpuint(machine_ref_distance("alpne", "alpine", 3), ==, 1);
-        g_assert_cmpuint(machine_ref_distance("", "abc", 3), ==, 3);
-        g_assert_cmpuint(machine_ref_distance("windows", "alpine", 3), ==, 4);
+        g_assert_cmpuint(suggest_distance("alpine", "alpine", 3), ==, 0);
+        g_assert_cmpuint(suggest_distance("Alpine", "alpine", 3), ==, 0);
+        g_assert_cmpuint(suggest_distance("alpne", "alpine", 3), ==, 1);
+        g_assert_cmpuint(suggest_distance("", "abc", 3), ==, 3);
+        g_assert_cmpuint(suggest_distance("windows", "alpine", 3), ==, 4);
 }
 
 static ExitCode parse(Options *options, const char *line, int *ret_first) {

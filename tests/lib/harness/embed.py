@@ -35,18 +35,26 @@ class Guest:
     """One machine that boots tools/guest.S, and its serial line: QEMU connects it to us, so nothing is lost or waited for.
 
     What the guest printed is in "lines"; it counts, says "ready" when it boots, "damaged" when memory is not as it was,
-    and obeys send(): p power off, r reset, c crash (with panic=True)."""
+    and obeys send(): p power off, r reset, c crash (with panic=True). It writes its count to its disk, too.
 
-    def __init__(self, scratch, name, memory=64, panic=False, devices=''):
+    With uefi=True only the firmware runs."""
+
+    def __init__(self, scratch, name, memory=64, panic=False, devices='', disk_format='raw', uefi=False):
         self.name = name
         self.memory = memory
         self.uuid = str(uuid.uuid4())
         self.path = path_of(self.uuid)
         self.image = scratch / f'{name}.img'
         self.lines = []
+        self._begins = []  # of each QEMU: its first line
         self._news = threading.Condition()
         self._connection = None
         subprocess.run([SOURCE / 'tools/guest.sh', self.image], check=True)
+        if disk_format != 'raw':
+            raw = self.image
+            self.image = scratch / f'{name}.{disk_format}'
+            subprocess.run(['qemu-img', 'convert', '-q', '-f', 'raw', '-O', disk_format, raw, self.image], check=True)
+            raw.unlink()
         self.image.chmod(0o666)
 
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -62,10 +70,15 @@ class Guest:
         text = (SOURCE / 'tools/guest.xml.in').read_text(encoding='utf-8')
         for key, value in {'NAME': name, 'MEMORY': memory, 'IMAGE': self.image}.items():
             text = text.replace(f'@{key}@', str(value))
+        text = text.replace('type="raw"', f'type="{disk_format}"')
         begin, end = text.index('<serial'), text.index('</serial>')
         self.xml = (text[:begin] + f'<serial type="unix"><source mode="connect" path="{serial}"/>' + text[end:]
                     ).replace('<devices>', '<devices>' + ("<panic model='isa'/>" if panic else '') + devices
                               ).replace('</name>', f'</name><uuid>{self.uuid}</uuid>')
+        if uefi:
+            # It starts the firmware and nothing else: a boot sector is none for it.
+            self.xml = self.xml.replace('<os>', '<os firmware="efi">').replace('machine="pc"', 'machine="q35"').replace(
+                'bus="ide"', 'bus="sata"')
 
     def _end(self, stop):
         os.close(stop)
@@ -97,6 +110,8 @@ class Guest:
             elif self._listener.fileno() in ready and not self._connection:
                 self._connection, _ = self._listener.accept()
                 poll.register(self._connection, select.POLLIN)
+                with self._news:
+                    self._begins.append(len(self.lines))
         if self._connection:
             self._connection.close()
 
@@ -121,6 +136,22 @@ class Guest:
         goal = self.ticks + more
         self.wait(lambda: self.ticks >= goal, f'tick {goal}', timeout)
         return self.ticks
+
+    @property
+    def processes(self):
+        """How many QEMUs there have been."""
+        return len(self._begins)
+
+    def wait_first_tick(self, process):
+        """Waits for the first tick that the QEMU of this number (from 1 on) prints, and answers it."""
+        def find():
+            if len(self._begins) < process:
+                return None
+            end = self._begins[process] if len(self._begins) > process else None
+            return next((line for line in self.lines[self._begins[process - 1]:end] if line.startswith('tick ')), None)
+
+        self.wait(lambda: find() is not None, f'a tick of process {process}')
+        return int(find()[5:], 16)
 
     def wait_memory(self):
         """Waits until the guest has looked at all of its memory once more: 16 MiB at a tick."""

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A snapshot as a plain structure, filled from its properties, and the words for it. */
+
+#include <stddef.h>
+#include <string.h>
+
+#include "property-map.h"
+#include "snapshot-info.h"
+
+/* clang-format off */
+static const PropertyRow rows[] = {
+        {"ID",               's', offsetof(SnapshotInfo, id)},
+        {"Name",             's', offsetof(SnapshotInfo, name)},
+        {"VirtualMachine",   'o', offsetof(SnapshotInfo, machine)},
+        {"Parent",           'o', offsetof(SnapshotInfo, parent)},
+        {"Notes",            's', offsetof(SnapshotInfo, notes)},
+        {"CreationTime",     't', offsetof(SnapshotInfo, created)},
+        {"SnapshotType",     'q', offsetof(SnapshotInfo, type)},
+        {"ConsistencyLevel", 'q', offsetof(SnapshotInfo, consistency)},
+        {"HasSavedState",    'b', offsetof(SnapshotInfo, has_memory)},
+        {"IsCurrent",        'b', offsetof(SnapshotInfo, is_current)},
+};
+
+static const struct {
+        uint32_t type;
+        const char *word;
+} types[] = {
+        {SNAPSHOT_TYPE_FULL,     "full"},
+        {SNAPSHOT_TYPE_DISKS,    "disks"},
+        {SNAPSHOT_TYPE_RECOVERY, "recovery"},
+};
+/* clang-format on */
+
+int snapshot_info_read(SnapshotInfo *snapshot, sd_bus_message *m) {
+        return property_map_read(m, rows, ELEMENTS(rows), snapshot);
+}
+
+void snapshot_info_clear(SnapshotInfo *snapshot) {
+        property_map_clear(rows, ELEMENTS(rows), snapshot);
+        free(snapshot->path);
+        *snapshot = (SnapshotInfo){0};
+}
+
+int snapshot_info_compare(const SnapshotInfo *a, const SnapshotInfo *b) {
+        if (a->created != b->created)
+                return a->created < b->created ? -1 : 1;
+        return strverscmp(a->id ? a->id : "", b->id ? b->id : "");
+}
+
+bool snapshot_info_is_root(const SnapshotInfo *snapshot) {
+        return !snapshot->parent || strcmp(snapshot->parent, "/") == 0;
+}
+
+const char *snapshot_info_type_word(const SnapshotInfo *snapshot) {
+        for (size_t i = 0; i < ELEMENTS(types); i++)
+                if (types[i].type == snapshot->type)
+                        return types[i].word;
+        return "unknown";
+}
+
+char *snapshot_info_label(const SnapshotInfo *snapshot) {
+        const char *id = snapshot->id ? snapshot->id : "";
+
+        if (!snapshot->name || !*snapshot->name || strcmp(snapshot->name, id) == 0)
+                return xstrdup(id);
+        return xasprintf("%s (%s)", snapshot->name, id);
+}
+
+void snapshot_info_to_json(const SnapshotInfo *snapshot, JsonWriter *w, const char *parent) {
+        json_begin(w, NULL, '{');
+        json_string(w, "id", snapshot->id);
+        json_string(w, "name", snapshot->name);
+        json_string(w, "parent", parent);
+        json_boolean(w, "current", snapshot->is_current);
+        json_string(w, "type", snapshot_info_type_word(snapshot));
+        json_unsigned(w, "snapshot_type", snapshot->type);
+        json_boolean(w, "memory", snapshot->has_memory);
+        json_unsigned(w, "consistency_level", snapshot->consistency);
+        json_unsigned(w, "creation_time_us", snapshot->created);
+        json_string(w, "notes", snapshot->notes);
+        json_string(w, "path", snapshot->path);
+        json_end(w, '}');
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Snapshot on the bus. Properties are read from the facts at hand; all methods are rows of the
+ * operation table. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/bus-object.h"
+#include "bus/bus-property.h"
+#include "service/manager.h"
+#include "service/operation-call.h"
+#include "service/snapshot.h"
+#include "util/log.h"
+
+#define INTERFACE "org.virtask1.Snapshot"
+
+/* VirtualSystemType of Hyper-V */
+#define SYSTEM_TYPE_REALIZED "Microsoft:Hyper-V:Snapshot:Realized"
+#define SYSTEM_TYPE_RECOVERY "Microsoft:Hyper-V:Snapshot:Recovery"
+#define TYPE_RECOVERY        32768
+
+static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+        Snapshot *snapshot = userdata;
+        const Operation *operation = operation_find("Snapshot", sd_bus_message_get_member(call));
+
+        return operation_call(snapshot->vm->manager, call, operation, snapshot->vm, snapshot,
+                        TASK_REPLY_NOTHING, ret_error);
+}
+
+#define TEXT_GETTER(...)   TEXT_GETTER_OF(const Snapshot *snapshot, __VA_ARGS__)
+#define NUMBER_GETTER(...) NUMBER_GETTER_OF(const Snapshot *snapshot, __VA_ARGS__)
+
+static const char *system_type(const Snapshot *snapshot) {
+        return snapshot->facts->type == TYPE_RECOVERY ? SYSTEM_TYPE_RECOVERY : SYSTEM_TYPE_REALIZED;
+}
+
+TEXT_GETTER(name, 's', snapshot->facts->name)
+TEXT_GETTER(virtual_machine, 'o', snapshot->vm->path)
+TEXT_GETTER(parent, 'o', snapshot->parent ? snapshot->parent->path : "/")
+NUMBER_GETTER(creation_time, 't', uint64_t, snapshot->facts->created)
+NUMBER_GETTER(snapshot_type, 'q', uint16_t, snapshot->facts->type)
+TEXT_GETTER(virtual_system_type, 's', system_type(snapshot))
+NUMBER_GETTER(consistency_level, 'q', uint16_t, snapshot->facts->consistency)
+NUMBER_GETTER(has_saved_state, 'b', int, snapshot->facts->has_memory)
+NUMBER_GETTER(is_current, 'b', int, snapshot->facts->current)
+TEXT_GETTER(notes, 's', snapshot->facts->notes ?: "")
+
+GETTER(children) {
+        const Snapshot *snapshot = userdata;
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (unsigned i = 0; r >= 0 && i < snapshot->children->len; i++) {
+                const Snapshot *child = snapshot->children->pdata[i];
+
+                r = sd_bus_message_append_basic(reply, 'o', child->path);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* clang-format off */
+static const sd_bus_vtable fixed_rows[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Name", "s", property_get_name, 0, EMITS),
+        SD_BUS_PROPERTY("ID", "s", NULL, offsetof(Snapshot, id), CONST),
+        SD_BUS_PROPERTY("VirtualMachine", "o", property_get_virtual_machine, 0, CONST),
+        SD_BUS_PROPERTY("Parent", "o", property_get_parent, 0, EMITS),
+        SD_BUS_PROPERTY("Children", "ao", property_get_children, 0, EMITS),
+        SD_BUS_PROPERTY("CreationTime", "t", property_get_creation_time, 0, CONST),
+        SD_BUS_PROPERTY("SnapshotType", "q", property_get_snapshot_type, 0, CONST),
+        SD_BUS_PROPERTY("VirtualSystemType", "s", property_get_virtual_system_type, 0, CONST),
+        SD_BUS_PROPERTY("ConsistencyLevel", "q", property_get_consistency_level, 0, CONST),
+        SD_BUS_PROPERTY("HasSavedState", "b", property_get_has_saved_state, 0, EMITS),
+        SD_BUS_PROPERTY("IsCurrent", "b", property_get_is_current, 0, EMITS),
+        SD_BUS_PROPERTY("Notes", "s", property_get_notes, 0, EMITS),
+        SD_BUS_VTABLE_END
+};
+/* clang-format on */
+
+/* The methods of the operations, which the table adds, are not needed here. */
+static const BusInterface interfaces[] = {{INTERFACE, fixed_rows}, {NULL, NULL}};
+
+static int find_snapshot(sd_bus *bus,
+                const char *path,
+                const char *interface,
+                void *userdata,
+                void **ret_found,
+                sd_bus_error *ret_error) {
+        char uuid[UUID_STRING_SIZE];
+        g_autofree char *id = NULL;
+        VirtualMachine *vm;
+
+        if (!bus_path_to_snapshot(path, uuid, &id))
+                return 0;
+        vm = manager_find_machine(userdata, uuid);
+        *ret_found = vm ? snapshot_find(vm, id) : NULL;
+        return *ret_found != NULL;
+}
+
+/* Between a machine and its snapshots there is a node that is no object: who walks the tree has to
+ * find it too. Freed by sd-bus. */
+static char **list_node(const VirtualMachine *vm) {
+        char **nodes = calloc(2, sizeof(char *));
+
+        if (nodes && vm->snapshots && asprintf(&nodes[0], "%s" PATH_OF_SNAPSHOTS, vm->path) < 0)
+                nodes[0] = NULL;
+        return nodes;
+}
+
+static char **list_snapshots(const VirtualMachine *vm) {
+        const GPtrArray *all = vm->facts->snapshots;
+        char **nodes = calloc(all->len + 1, sizeof(char *));
+        unsigned n = 0;
+
+        for (unsigned i = 0; nodes && i < all->len; i++) {
+                const Snapshot *snapshot = snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id);
+
+                if (snapshot)
+                        nodes[n++] = strdup(snapshot->path);
+        }
+        return nodes;
+}
+
+static int enumerate_snapshots(sd_bus *bus,
+                const char *prefix,
+                void *userdata,
+                char ***ret_nodes,
+                sd_bus_error *ret_error) {
+        bool inner = g_str_has_suffix(prefix, PATH_OF_SNAPSHOTS);
+        g_autofree char *path =
+                        inner ? g_strndup(prefix, strlen(prefix) - strlen(PATH_OF_SNAPSHOTS))
+                              : g_strdup(prefix);
+        const VirtualMachine *vm = vm_at_path(userdata, path);
+
+        if (!vm)
+                return 0;
+        *ret_nodes = inner ? list_snapshots(vm) : list_node(vm);
+        return *ret_nodes ? 0 : -ENOMEM;
+}
+
+int snapshot_publish(Manager *manager) {
+        const sd_bus_vtable *vtable = operation_vtable("Snapshot", fixed_rows, method_operation);
+        int r = sd_bus_add_fallback_vtable(
+                        manager->bus, NULL, PATH_VMS, INTERFACE, vtable, find_snapshot, manager);
+
+        if (r < 0)
+                return r;
+        return sd_bus_add_node_enumerator(
+                        manager->bus, NULL, PATH_VMS, enumerate_snapshots, manager);
+}
+
+int snapshot_append_all(const VirtualMachine *vm, sd_bus_message *message) {
+        const GPtrArray *all = vm->facts->snapshots;
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0 && i < all->len; i++) {
+                Snapshot *snapshot = snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id);
+
+                r = sd_bus_message_open_container(message, 'e', "oa{sa{sv}}");
+                if (r >= 0)
+                        r = bus_append_object(message, snapshot->path, interfaces, snapshot);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(message);
+        }
+        return r;
+}
+
+static void check(const Snapshot *snapshot, int r) {
+        if (r < 0)
+                log_warning("Failed to send a signal of %s: %s", snapshot->path, g_strerror(-r));
+}
+
+void snapshot_emit_added(Snapshot *snapshot) {
+        check(snapshot, bus_emit_added(snapshot->vm->manager->bus, BUS_ROOT, snapshot->path,
+                                        interfaces, snapshot));
+}
+
+void snapshot_emit_removed(Snapshot *snapshot) {
+        check(snapshot, sd_bus_emit_interfaces_removed(snapshot->vm->manager->bus, snapshot->path,
+                                        INTERFACE, NULL));
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A hidden image H that carries one image U alone:
+ *
+ *     base <── H <── U <── others          base <── H' <── others
+ *
+ * What U holds is written into H, which nobody reads but through U; then everything that names U
+ * names H instead, and U is removed. While U's data lies in both, it makes no difference which of
+ * the two is named, so the names can be changed one after the other, and a crash in between leaves
+ * nothing to repair: U stands on the list before the first of them changes.
+ *
+ * Images that QEMU has open are merged by QEMU, and the names that it knows are changed with that.
+ *
+ * libvirt does not sync the directories that it writes to. A file is only removed when everything
+ * that stopped to name it is on the disk. */
+
+#include "snapshot/collect.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "backend/backend-error.h"
+#include "disk/image.h"
+#include "snapshot/image-notes.h"
+#include "snapshot/tree.h"
+#include "util/error.h"
+
+#define LOOK_MSEC 100
+
+/* The work of one merge. */
+typedef struct Merge {
+        Job *job;
+        virDomainPtr domain;
+        const SnapshotTree *tree;
+        const TreeImage *base, *top;
+} Merge;
+
+static void on_percent(double percent, void *userdata) {
+        const Merge *merge = userdata;
+
+        job_progress(merge->job, (uint64_t) (percent * 100), 10000);
+}
+
+static bool hide(virDomainPtr domain, const char *path, GError **error) {
+        g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
+
+        g_hash_table_add(paths, (char *) path);
+        return image_notes_add(domain, IMAGE_HIDDEN, paths, error);
+}
+
+/* The file is gone, or none of our business. */
+static bool forget(virDomainPtr domain, const char *path, GError **error) {
+        return image_notes_drop(domain, IMAGE_HIDDEN, path, error) &&
+               image_notes_drop(domain, IMAGE_MADE, path, error);
+}
+
+/* Nobody names it any more. A file that no snapshot made is left to whoever did. */
+static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError **error) {
+        g_autoptr(GHashTable) made = image_notes_read(domain, IMAGE_MADE, error);
+
+        if (!made)
+                return false;
+        if (!g_hash_table_contains(made, path)) {
+                job_log(job, LOG_NOTICE,
+                                "An image that is not needed any more stays: no snapshot made it");
+                return forget(domain, path, error);
+        }
+        sync();
+        return image_remove(path, error) && forget(domain, path, error);
+}
+
+/* Names */
+
+/* *ret stays NULL if the text does not name the image. */
+static bool replace(const Merge *merge, const char *text, char **ret, GError **error) {
+        g_autoptr(GError) cause = NULL;
+
+        *ret = definition_replace_image(
+                        text, merge->top->path, merge->base->path, merge->base->format, &cause);
+        if (!cause)
+                return true;
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+}
+
+static bool rename_in_snapshot(const Merge *merge, const char *id, GError **error) {
+        g_autofree char *old = snapshot_tree_document(merge->domain, id, error);
+        g_autofree char *new = NULL;
+
+        if (!old || !replace(merge, old, &new, error))
+                return false;
+        return !new || snapshot_tree_redefine(merge->domain, id, new, error);
+}
+
+static bool rename_in_snapshots(const Merge *merge, GError **error) {
+        for (unsigned i = 0; i < merge->tree->snapshots->len; i++) {
+                const SnapshotDefinition *snapshot = merge->tree->snapshots->pdata[i];
+
+                if (snapshot->external && !rename_in_snapshot(merge, snapshot->id, error))
+                        return false;
+        }
+        return true;
+}
+
+/* A saved state has a definition of its own. */
+static bool rename_in_saved_state(const Merge *merge, GError **error) {
+        int saved = virDomainHasManagedSaveImage(merge->domain, 0);
+        char *text;
+        g_autofree char *new = NULL;
+        bool ok;
+
+        if (saved == 0)
+                return true;
+        text = saved > 0 ? virDomainManagedSaveGetXMLDesc(
+                                           merge->domain, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)
+                         : NULL;
+        ok = text && replace(merge, text, &new, NULL);
+        if (ok && (!new || virDomainManagedSaveDefineXML(merge->domain, new, 0) == 0)) {
+                free(text);
+                return true;
+        }
+        backend_error_set(error, "Failed to change the saved state of '%s'",
+                        virDomainGetName(merge->domain));
+        free(text);
+        return false;
+}
+
+static bool rename_in_definition(const Merge *merge, GError **error) {
+        g_autofree char *old = snapshot_tree_definition(merge->domain, true, error);
+        g_autofree char *new = NULL;
+        g_autoptr(virDomain) defined = NULL;
+
+        if (!old || !replace(merge, old, &new, error))
+                return false;
+        if (!new)
+                return true;
+        defined = virDomainDefineXMLFlags(virDomainGetConnect(merge->domain), new, 0);
+        if (!defined)
+                backend_error_set(error, "Failed to change the definition of '%s'",
+                                virDomainGetName(merge->domain));
+        return defined;
+}
+
+/* QEMU does it for what it has open. */
+static bool rename_in_users(const Merge *merge, GError **error) {
+        for (unsigned i = 0; i < merge->top->users->len; i++) {
+                const TreeImage *user = merge->top->users->pdata[i];
+
+                if (!user->running &&
+                                !image_rebase_unsafe(user->path, user->format, merge->base->path,
+                                                merge->base->format, error))
+                        return false;
+        }
+        return true;
+}
+
+/* Merging */
+
+static bool merge_offline(const Merge *merge, GError **error) {
+        const ImageHooks hooks = {on_percent, NULL, (void *) merge};
+
+        return image_commit(merge->top->path, merge->top->format, merge->base->path, &hooks,
+                               error) &&
+               hide(merge->domain, merge->top->path, error) && rename_in_users(merge, error) &&
+               rename_in_snapshots(merge, error) && rename_in_saved_state(merge, error) &&
+               rename_in_definition(merge, error);
+}
+
+static bool is_ready(const Merge *merge, const virDomainBlockJobInfo *info) {
+        char *text;
+        bool ready;
+
+        if (info->cur != info->end)
+                return false;
+        text = virDomainGetXMLDesc(merge->domain, 0);
+        ready = text && strstr(text, "ready='yes'");
+        free(text);
+        return ready;
+}
+
+/* 1: ready to switch over. 0: it is over. -1: it failed. */
+static int wait_block_job(const Merge *merge, bool active, GError **error) {
+        for (;;) {
+                virDomainBlockJobInfo info;
+                int r = virDomainGetBlockJobInfo(merge->domain, merge->top->target, &info, 0);
+
+                if (r < 0) {
+                        backend_error_set(error, "Failed to watch the merging of images");
+                        return -1;
+                }
+                if (r == 0)
+                        return 0;
+                job_progress(merge->job, info.cur, info.end);
+                if (active && is_ready(merge, &info))
+                        return 1;
+                job_wait(merge->job, LOOK_MSEC);
+        }
+}
+
+/* Whether the running machine has stopped to use the image. */
+static bool check_gone(const Merge *merge, GError **error) {
+        g_autoptr(SnapshotTree) now = snapshot_tree_read(merge->domain, error);
+        const TreeImage *top;
+
+        if (!now)
+                return false;
+        top = g_hash_table_lookup(now->images, merge->top->path);
+        if (!top || !top->running)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND,
+                        "QEMU could not merge the images of disk %s", merge->top->target);
+        return false;
+}
+
+/* One that an earlier daemon began, or that failed half-way: the images show the same without it.
+ */
+static void end_block_job(const Merge *merge) {
+        virDomainBlockJobInfo info;
+
+        if (virDomainGetBlockJobInfo(merge->domain, merge->top->target, &info, 0) == 1)
+                (void) virDomainBlockJobAbort(merge->domain, merge->top->target, 0);
+}
+
+static bool merge_running(const Merge *merge, GError **error) {
+        const char *target = merge->top->target;
+        bool active = merge->top->users->len == 0;
+        unsigned flags = active ? VIR_DOMAIN_BLOCK_COMMIT_ACTIVE : 0;
+        int r;
+
+        if (!hide(merge->domain, merge->top->path, error))
+                return false;
+        end_block_job(merge);
+        if (virDomainBlockCommit(merge->domain, target, merge->base->path, merge->top->path, 0,
+                            flags) < 0) {
+                backend_error_set(error, "Failed to merge the images of disk %s", target);
+                return false;
+        }
+        r = wait_block_job(merge, active, error);
+        if (r < 0) {
+                end_block_job(merge);
+                return false;
+        }
+        if (r > 0 && virDomainBlockJobAbort(
+                                     merge->domain, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) < 0) {
+                backend_error_set(error, "Failed to switch disk %s over", target);
+                end_block_job(merge);
+                return false;
+        }
+        return check_gone(merge, error) && rename_in_users(merge, error) &&
+               rename_in_snapshots(merge, error);
+}
+
+/* The tree that was gone by is as old as the merge took. Somebody beside us may have started the
+ * machine, or made a snapshot, on the very image that is to go. */
+static bool check_unused(const Merge *merge, GError **error) {
+        g_autoptr(SnapshotTree) now = snapshot_tree_read(merge->domain, error);
+        const TreeImage *top;
+
+        if (!now)
+                return false;
+        top = g_hash_table_lookup(now->images, merge->top->path);
+        if (!top || (!top->live && !top->running && top->users->len == 0))
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FILE_IN_USE,
+                        "An image of disk %s came into use while it was merged; it stays",
+                        merge->top->target);
+        return false;
+}
+
+static bool merge(Job *job,
+                virDomainPtr domain,
+                const SnapshotTree *tree,
+                const TreeImage *base,
+                GError **error) {
+        const Merge merge = {job, domain, tree, base, base->users->pdata[0]};
+
+        job_status(job, "merging disks");
+        job_log(job, LOG_INFO, "Merging an image of disk %s into the one below", base->target);
+        if (merge.top->running ? !merge_running(&merge, error) : !merge_offline(&merge, error))
+                return false;
+        if (!check_unused(&merge, error))
+                return false;
+        /* The base is what the top was, which may have been hidden too; collect_one() will see. */
+        return remove_waste(job, domain, merge.top->path, error);
+}
+
+/* Other machines */
+
+static bool is_same_file(const char *a, const char *b) {
+        struct stat x, y;
+
+        return g_str_equal(a, b) || (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+                                                    x.st_ino == y.st_ino);
+}
+
+/* Whatever is there and can't be read may rest on the image. */
+static bool disk_uses(const Disk *disk, const char *path) {
+        g_autoptr(GPtrArray) chain = NULL;
+
+        if (!disk->path || access(disk->path, F_OK) < 0)
+                return false;
+        if (is_same_file(disk->path, path))
+                return true;
+        if (!disk->is_disk || g_strcmp0(disk->format, "raw") == 0)
+                return false;
+        chain = image_chain_read(disk->path, disk->format ?: "qcow2", NULL);
+        for (unsigned i = 0; chain && i < chain->len; i++)
+                if (is_same_file(((ImageInfo *) chain->pdata[i])->path, path))
+                        return true;
+        return !chain && g_strcmp0(disk->format, "qcow2") == 0;
+}
+
+static bool definition_uses(virDomainPtr other, unsigned flags, const char *path) {
+        char *text = virDomainGetXMLDesc(other, flags);
+        g_autoptr(DiskSet) disks = text ? disk_set_parse(text, NULL) : NULL;
+
+        free(text);
+        for (unsigned i = 0; disks && i < disks->disks->len; i++)
+                if (disk_uses(disks->disks->pdata[i], path))
+                        return true;
+        return !disks;
+}
+
+/* Now, and at its next start. */
+static bool uses(virDomainPtr other, const char *path) {
+        return definition_uses(other, 0, path) ||
+               definition_uses(other, VIR_DOMAIN_XML_INACTIVE, path);
+}
+
+/* Somebody may have put a machine of his on an image of ours, as a linked clone. */
+static bool is_used_elsewhere(virDomainPtr domain, const char *path) {
+        virDomainPtr *all = NULL;
+        int n = virConnectListAllDomains(virDomainGetConnect(domain), &all, 0);
+        char own[VIR_UUID_STRING_BUFLEN] = "", uuid[VIR_UUID_STRING_BUFLEN];
+        bool found = n < 0;
+
+        (void) virDomainGetUUIDString(domain, own);
+        for (int i = 0; i < n; i++) {
+                if (!found && virDomainGetUUIDString(all[i], uuid) == 0 && !g_str_equal(uuid, own))
+                        found = uses(all[i], path);
+                (void) virDomainFree(all[i]);
+        }
+        free(all);
+        return found;
+}
+
+static bool is_inhabited(const GPtrArray *images) {
+        for (unsigned i = 0; i < images->len; i++)
+                if (((const TreeImage *) images->pdata[i])->inhabited)
+                        return true;
+        return false;
+}
+
+/* One image of the list. *ret_changed: the tree is different now. */
+static bool collect_one(Job *job,
+                virDomainPtr domain,
+                const SnapshotTree *tree,
+                const char *path,
+                bool *ret_changed,
+                GError **error) {
+        const TreeImage *image = g_hash_table_lookup(tree->images, path);
+
+        *ret_changed = false;
+        if (image && image->live) {
+                *ret_changed = true;
+                return image_notes_drop(domain, IMAGE_HIDDEN, path, error);
+        }
+        if (image && (image->users->len != 1 || is_inhabited(image->users)))
+                return true;
+        if (is_used_elsewhere(domain, path)) {
+                job_log(job, LOG_NOTICE, "An image stays because another machine uses it");
+                return true;
+        }
+        *ret_changed = true;
+        if (image)
+                return merge(job, domain, tree, image, error);
+        return remove_waste(job, domain, path, error);
+}
+
+/* Whoever makes a file of that name later shall keep it. */
+static bool forget_strangers(virDomainPtr domain, GError **error) {
+        g_autoptr(GHashTable) made = image_notes_read(domain, IMAGE_MADE, error);
+        g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
+        g_autoptr(SnapshotTree) tree = NULL;
+        GHashTableIter iter;
+        void *path;
+
+        if (!made || !hidden)
+                return false;
+        if (g_hash_table_size(made) == 0)
+                return true;
+        tree = snapshot_tree_read(domain, error);
+        if (!tree)
+                return false;
+        g_hash_table_iter_init(&iter, made);
+        while (g_hash_table_iter_next(&iter, &path, NULL))
+                if (!g_hash_table_contains(tree->images, path) &&
+                                !g_hash_table_contains(hidden, path) &&
+                                !image_notes_drop(domain, IMAGE_MADE, path, error))
+                        return false;
+        return true;
+}
+
+bool collect_images(Job *job, virDomainPtr domain, GError **error) {
+        bool changed = true;
+
+        while (changed) {
+                g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
+                g_autoptr(SnapshotTree) tree = NULL;
+                GHashTableIter iter;
+                void *path;
+
+                if (!hidden)
+                        return false;
+                if (g_hash_table_size(hidden) == 0)
+                        break;
+                tree = snapshot_tree_read(domain, error);
+                if (!tree)
+                        return false;
+                changed = false;
+                g_hash_table_iter_init(&iter, hidden);
+                while (!changed && g_hash_table_iter_next(&iter, &path, NULL))
+                        if (!collect_one(job, domain, tree, path, &changed, error))
+                                return false;
+        }
+        return forget_strangers(domain, error);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What has to be known of a machine's images and no header tells; kept in the machine's definition,
+ * where whoever comes later finds it. Worker. */
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+#include <stdbool.h>
+
+typedef enum ImageNote {
+        IMAGE_HIDDEN, /* no disk and no snapshot shows it any more: it is to be merged or removed */
+        IMAGE_MADE,   /* an overlay that a snapshot made; everything else is somebody's own file and
+                         is never removed */
+        IMAGE_NOTE_COUNT
+} ImageNote;
+
+/* The paths with this note; empty without any, NULL if they can not be read. */
+GHashTable *image_notes_read(virDomainPtr domain, ImageNote note, GError **error);
+
+/* Adds the note to all paths of the set. */
+bool image_notes_add(virDomainPtr domain, ImageNote note, GHashTable *paths, GError **error);
+
+/* Removes the note from one path. */
+bool image_notes_drop(virDomainPtr domain, ImageNote note, const char *path, GError **error);

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Snapshots that are cancelled, and daemons that die while they work on them: at random moments, and after single steps. The task tells the truth,
+the machine goes on or starts, every chain is clean, what is left can be applied, and nothing is left behind."""
+
+import contextlib
+import itertools
+import os
+import random
+import time
+
+import pytest
+from harness import BUILD, MANAGER, BusError, Scratch
+from harness.embed import end_qemu
+from harness.source import LONG
+from qemu_house import BIG, House, Moments, Snapshots, second_disk
+
+FULL, DISKS = 2, 3
+ROUNDS = 20 if LONG else 2
+KILLS = 30 if LONG else 1
+STEPS = int(os.environ.get('VIRTASK_STEPS', 12 if LONG else 1))  # of each operation
+OLD, NOW = 0x11, 0x22
+numbers = itertools.count()
+RESTARTED = 'org.virtask1.Error.ServiceRestarted'
+
+
+@pytest.fixture(scope='module')
+def house():
+    with Scratch() as scratch:
+        arm = scratch / 'armed'
+        yield House(scratch, 'embed', environment={
+            'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(arm),
+            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
+
+
+@pytest.fixture(scope='module')
+def big(house):
+    return Snapshots(house, house.register('big', boot=False, memory=BIG, devices=second_disk(house.scratch, 'big')))
+
+
+@pytest.fixture
+def small(house):
+    """A new one."""
+    if not house.daemon.process.running:
+        house.daemon.start()
+    name = f'small{next(numbers)}x'
+    return Snapshots(house, house.register(name, boot=False, memory=32, devices=second_disk(house.scratch, name)))
+
+
+def bring(machine, state):
+    """Into the state: off, running or saved; the second disk is written to while the machine is off."""
+    house, guest = machine.house, machine.guest
+    current = house.state(guest)
+    if current == state:
+        return
+    if current == 'saved':
+        house.client.call(guest.path, 'VirtualMachine', 'DiscardSavedState')
+    elif current in ('running', 'paused') and state != 'saved':
+        house.do(guest, 'TurnOff')
+    if state != 'turned-off' and current != 'running':
+        house.do(guest, 'Startup')
+        guest.wait_first_tick(guest.processes)
+    if state == 'saved':
+        house.do(guest, 'Save')
+
+
+def prepare(machine, state, *kinds):
+    """A machine without snapshots gets some, all with OLD on the second disk, and has NOW there itself."""
+    for path in machine.paths:
+        if path in machine.paths:
+            machine.do(path, 'DestroyTree')
+    bring(machine, 'turned-off')
+    machine.assert_whole()
+    machine.write(OLD, targets=['hdb'])
+    paths = []
+    for kind in kinds:
+        bring(machine, 'running' if kind == FULL else 'turned-off')
+        paths.append(machine.take(kind))
+    bring(machine, 'turned-off')
+    machine.write(NOW, targets=['hdb'])
+    bring(machine, state)
+    return paths
+
+
+def assert_goes_on(machine, state, before):
+    """As it was, with what it had on its disk; in the end it is off."""
+    house, guest = machine.house, machine.guest
+    assert house.state(guest) == state
+    if state == 'saved':
+        house.do(guest, 'Startup')
+    if state != 'turned-off':
+        guest.assert_goes_on(before)
+        house.do(guest, 'TurnOff')
+    machine.assert_reads(NOW, targets=['hdb'])
+    machine.assert_whole()
+
+
+def assert_all_apply(machine, fresh=()):
+    """All snapshots, the machine in the end, and that it starts. Those in "fresh" were made of what is now."""
+    house, guest = machine.house, machine.guest
+    for path in machine.paths:
+        memory = machine.get(path)['HasSavedState']
+        process = guest.processes + 1
+        machine.do(path, 'Apply')
+        assert house.state(guest) == ('running' if memory else 'turned-off')
+        if memory:
+            guest.wait_first_tick(process)
+            house.do(guest, 'TurnOff')
+        machine.assert_reads(NOW if path in fresh else OLD, targets=['hdb'])
+        machine.assert_whole()
+    bring(machine, 'turned-off')
+    bring(machine, 'running')
+
+
+def assert_truth_of_create(machine, properties, known, state, before):
+    """Complete, or nothing is there."""
+    added = [path for path in machine.paths if path not in known]
+    if properties['ResultName'] == 'success':
+        assert added == [properties['ResultObject']]
+    else:
+        assert added == [] and properties['ResultObject'] == '/'
+    machine.assert_whole()
+    assert_goes_on(machine, state, before)
+    assert_all_apply(machine, added)
+
+
+def duration_of(action):
+    begin = time.monotonic()
+    action()
+    return time.monotonic() - begin
+
+
+# --- Cancel ---
+
+def test_cancel_of_a_full_snapshot(house, big):
+    guest = big.guest
+    prepare(big, 'running')
+    bring(big, 'running')
+    duration = duration_of(lambda: big.take(FULL))
+    moments = Moments('cancel of a full snapshot', ROUNDS)
+    for part in moments:
+        prepare(big, 'running')
+        before, begin = guest.ticks, time.monotonic()
+        task = big.begin(FULL)
+        house.pass_time(begin + part * duration - time.monotonic())
+        moments.hit(house.is_in_the_middle(task))
+        refusal = None
+        try:
+            house.client.call(task, 'Task', 'Cancel')
+        except BusError as error:
+            refusal = error.short
+        properties = house.client.wait_task(task)
+        if refusal:
+            assert refusal in ('NotCancelable', 'AlreadyComplete') and properties['ResultName'] == 'success'
+        else:
+            assert properties['ResultName'] in ('cancelled', 'success')
+        assert_truth_of_create(big, properties, [], 'running', before)
+    moments.check()
+
+
+# --- Death at random moments ---
+
+@pytest.mark.parametrize('kind', [FULL, DISKS])
+def test_killed_while_a_snapshot_is_taken(house, big, kind):
+    guest = big.guest
+    prepare(big, 'running')
+    duration = duration_of(lambda: big.take(kind))
+    moments = Moments(f'kill in CreateSnapshot of type {kind}', KILLS)
+    for part in moments:
+        prepare(big, 'running')
+        before, begin = guest.ticks, time.monotonic()
+        task = big.begin(kind)
+        house.pass_time(begin + part * duration - time.monotonic())
+        moments.hit(house.client.get(task, 'ConcreteJob', 'JobState') == 4)
+        house.daemon.kill()
+        house.daemon.start()
+        properties = house.client.wait_task(task)
+        assert properties['ErrorName'] in ('', RESTARTED), properties
+        assert_truth_of_create(big, properties, [], 'running', before)
+    if kind == FULL:
+        moments.check()
+
+
+# --- Death after single steps ---
+
+# name: (state, snapshots before, what is done)
+OPERATIONS = {
+    'full-running': ('running', (), lambda machine: machine.begin(FULL)),
+    'disks-running': ('running', (DISKS,), lambda machine: machine.begin(DISKS)),
+    'full-saved': ('saved', (), lambda machine: machine.begin(FULL)),
+    'disks-off': ('turned-off', (), lambda machine: machine.begin(DISKS)),
+    'apply-full-running': ('running', (FULL, DISKS), lambda machine: machine.start(machine.paths[0], 'Apply')),
+    'apply-full-off': ('turned-off', (FULL,), lambda machine: machine.start(machine.paths[0], 'Apply')),
+    'apply-disks-running': ('running', (DISKS,), lambda machine: machine.start(machine.paths[0], 'Apply')),
+    'apply-disks-saved': ('saved', (DISKS, DISKS), lambda machine: machine.start(machine.paths[0], 'Apply')),
+    'destroy-running': ('running', (DISKS, FULL, DISKS), lambda machine: machine.start(machine.paths[1], 'Destroy')),
+    'destroy-last-running': ('running', (FULL, DISKS), lambda machine: machine.start(machine.paths[1], 'Destroy')),
+    'destroy-off': ('turned-off', (DISKS, FULL, DISKS), lambda machine: machine.start(machine.paths[1], 'Destroy')),
+    'destroy-saved': ('saved', (FULL, DISKS), lambda machine: machine.start(machine.paths[1], 'Destroy')),
+    'destroy-tree': ('turned-off', (DISKS, FULL, FULL), lambda machine: machine.start(machine.paths[1], 'DestroyTree')),
+}
+BRIEF = ('full-running', 'disks-off', 'apply-full-running', 'destroy-running')
+
+
+class Armed:
+    """The daemon counts its steps, or dies after one of them."""
+
+    def __init__(self, house):
+        self._file = house.scratch / 'armed'
+        self._count = house.scratch / 'armed.count'
+        self.house = house
+
+    def arm(self, number):
+        self._count.unlink(missing_ok=True)
+        self._file.write_text(str(number), encoding='ascii')
+
+    def disarm(self):
+        self._file.unlink()
+
+    def count(self):
+        return int(self._count.read_text(encoding='ascii'))
+
+    def die(self, number, action):
+        """Begins it and dies on the way; the task, or None if it was not even said to exist."""
+        task = None
+        self.arm(number)
+        with contextlib.suppress(BusError):
+            task = action()
+        # The bus tells when it is gone.
+        process = self.house.daemon.process
+        self.house.client.wait(lambda: not process.running or task and self._has_ended(task), what='death')
+        self.disarm()
+        with contextlib.suppress(BusError):
+            self.house.client.get(MANAGER, 'Manager', 'Connected')
+            return task
+        self.house.daemon.wait_killed()
+        seen = len(self.house.daemon.log)
+        self.house.daemon.start()
+        if 'Failed to load config for domain' in self.house.daemon.log[seen:]:
+            # It had written <mirror job=''>, which it does not read: for a moment when a disk is switched over from one image to another.
+            self._end_lost()
+            pytest.xfail('libvirt 9.0 has lost the guest')
+        return task
+
+    def _end_lost(self):
+        """libvirt does not know this QEMU any more, and the next test would."""
+        for file in (self.house.below.root / 'run/qemu').glob('small*.pid'):
+            with contextlib.suppress(ValueError, ProcessLookupError):
+                end_qemu(int(file.read_text(encoding='ascii')), str(self.house.below.root))
+
+    def _has_ended(self, task):
+        return any(signal.member == 'Completed' and signal.path == task for signal in self.house.client.signals)
+
+
+def count_steps(machine, armed, name):
+    state, kinds, action = OPERATIONS[name]
+    prepare(machine, state, *kinds)
+    armed.arm(0)
+    properties = machine.client.wait_task(action(machine))
+    armed.disarm()
+    assert properties['ResultName'] == 'success', properties['ErrorDescription']
+    return armed.count()
+
+
+def check(machine, name, task, known, before):
+    """What became of it."""
+    state = OPERATIONS[name][0]
+    house, guest = machine.house, machine.guest
+    if task is None or task not in house.client.objects():
+        assert machine.paths == known
+        assert_goes_on(machine, state, before)
+        return
+    properties = house.client.wait_task(task)
+    print(name, properties['ResultName'], properties['ErrorDescription'])
+    assert properties['ErrorName'] in ('', RESTARTED), properties
+    succeeded = properties['ResultName'] == 'success'
+    if name.startswith(('full', 'disks')):
+        assert_truth_of_create(machine, properties, known, state, before)
+        return
+    if not succeeded:
+        assert machine.paths == known
+        assert_goes_on(machine, state, before)
+    elif name.startswith('apply'):
+        assert machine.paths == known
+        assert house.state(guest) == ('running' if 'full' in name else 'turned-off')
+        machine.assert_reads(OLD, targets=['hdb'])
+        machine.assert_whole()
+    else:
+        assert machine.paths == ([known[0]] if 'tree' in name or len(known) == 2 else [known[0], known[2]])
+        assert_goes_on(machine, state, before)
+    if house.state(guest) == 'saved':
+        bring(machine, 'turned-off')
+    assert_all_apply(machine)
+
+
+@pytest.mark.parametrize('name', OPERATIONS if LONG or 'VIRTASK_STEPS' in os.environ or 'VIRTASK_STEP' in os.environ else BRIEF)
+def test_dies_after_a_step(house, small, name):
+    armed = Armed(house)
+    total = count_steps(small, armed, name)
+    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
+    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS, total))
+    if 'VIRTASK_STEP' in os.environ:
+        chosen = [int(number) for number in os.environ['VIRTASK_STEP'].split(',')]
+    print(f'{name}: {total} steps, seed {seed}, dies after {chosen}')
+    state, kinds, action = OPERATIONS[name]
+    for number in chosen:
+        known = prepare(small, state, *kinds)
+        before = small.guest.ticks
+        print(f'{name}: step {number}')
+        task = armed.die(number, lambda: action(small))
+        check(small, name, task, known, before)

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Snapshots that virsh made are applied and destroyed by us, and virsh may take ours away."""
+
+import pytest
+from harness import ROOT, Scratch
+from qemu_house import House, Snapshots, run, second_disk
+
+pytestmark = pytest.mark.root
+FULL, DISKS = 2, 3
+OLD, NOW, LATER = 0x11, 0x22, 0x33
+
+
+@pytest.fixture(scope='module')
+def house():
+    with Scratch() as scratch:
+        yield House(scratch, 'libvirtd')
+
+
+class Beside(Snapshots):
+    """virsh beside us."""
+
+    def virsh(self, command, *arguments):
+        return self.house.below.virsh(command, self.guest.name, *arguments)
+
+    def make(self, name, *arguments):
+        """A snapshot by virsh; its path when it is there."""
+        seen = len(self.client.signals)
+        path = f'{self.guest.path}/snapshot/{name}'
+        self.virsh('snapshot-create-as', name, *arguments)
+        self.client.wait_signal('InterfacesAdded', ROOT, lambda signal: signal.arguments[0] == path, after=seen)
+        return path
+
+    def bring(self, state):
+        self.write(OLD, targets=['hdb'])
+        if state != 'turned-off':
+            self.house.do(self.guest, 'Startup')
+            self.guest.wait_first_tick(self.guest.processes)
+
+    def spoil(self):
+        if self.house.state(self.guest) != 'turned-off':
+            self.house.do(self.guest, 'TurnOff')
+        self.write(NOW, targets=['hdb'])
+
+
+@pytest.fixture
+def machine(house, request):
+    name = request.node.name.removeprefix('test_')[:40].replace('[', '-').rstrip(']')
+    return Beside(house, house.register(name, boot=False, memory=32, disk_format='qcow2', devices=second_disk(house.scratch, name)))
+
+
+@pytest.mark.parametrize('state', ['turned-off', 'running'])
+def test_disks_by_virsh(machine, state):
+    originals = machine.images()
+    machine.bring(state)
+    path = machine.make('s1', '--disk-only', '--atomic')
+    counted = machine.count_on_disk(path)
+    machine.spoil()
+    machine.do(path, 'Apply')
+    assert machine.house.state(machine.guest) == 'turned-off'
+    machine.assert_reads(OLD, targets=['hdb'])
+    assert machine.count_on_disk() == counted
+    machine.assert_whole()
+    machine.house.do(machine.guest, 'Startup')
+    machine.guest.wait_first_tick(machine.guest.processes)
+    machine.do(path, 'Destroy')
+    machine.assert_whole()
+    assert machine.images() == originals
+    machine.house.do(machine.guest, 'TurnOff')
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.assert_whole()
+
+
+@pytest.mark.parametrize('state', ['turned-off', 'running'])
+def test_destroy_of_what_virsh_made(machine, state):
+    machine.bring(state)
+    first = machine.make('s1', '--disk-only', '--atomic')
+    second = machine.make('s2', '--disk-only', '--atomic')
+    machine.do(first, 'Destroy')
+    assert (machine.paths, machine.get(second)['Parent']) == ([second], '/')
+    machine.assert_whole()
+    machine.assert_reads(OLD, second, targets=['hdb'])
+    third = machine.take(DISKS)
+    machine.do(second, 'Destroy')
+    machine.assert_whole()
+    machine.do(third, 'Destroy')
+    machine.assert_whole()
+    if state == 'running':
+        machine.guest.assert_goes_on(machine.guest.ticks)
+        machine.house.do(machine.guest, 'TurnOff')
+    machine.assert_reads(OLD, targets=['hdb'])
+
+
+def test_memory_by_virsh(machine):
+    machine.bring('running')
+    memory = machine.house.scratch / 'memory'
+    least = machine.guest.ticks
+    path = machine.make('full', '--live', '--memspec', f'file={memory},snapshot=external', '--diskspec', 'hda,snapshot=external',
+                        '--diskspec', 'hdb,snapshot=external')
+    most = machine.guest.ticks + 2
+    machine.spoil()
+    process = machine.guest.processes + 1
+    machine.do(path, 'Apply')
+    assert least <= machine.guest.wait_first_tick(process) <= most
+    machine.house.do(machine.guest, 'TurnOff')
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.do(path, 'Destroy')
+    assert not memory.exists()
+    machine.assert_whole()
+
+
+@pytest.mark.parametrize('state', ['turned-off', 'running'])
+def test_inside_the_image(machine, state):
+    """As virsh makes them when it is told nothing."""
+    machine.bring(state)
+    least = machine.guest.ticks
+    path = machine.make('inside')
+    most = machine.guest.ticks + 2
+    values = machine.get(path)
+    assert (values['SnapshotType'], values['HasSavedState']) == ((2, True) if state == 'running' else (3, False))
+    machine.spoil()
+    process = machine.guest.processes + 1
+    machine.do(path, 'Apply')
+    assert machine.house.state(machine.guest) == state
+    if state == 'running':
+        assert least <= machine.guest.wait_first_tick(process) <= most
+    error = machine.client.wait_task(machine.start(path, 'ClearState'))
+    assert error['ErrorName'] == 'org.virtask1.Error.NotSupported'
+    if state == 'running':
+        machine.house.do(machine.guest, 'TurnOff')
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.do(path, 'Destroy')
+    assert machine.paths == []
+    machine.assert_whole()
+    machine.assert_reads(OLD, targets=['hdb'])
+
+
+def test_ours_on_top_of_one_inside_the_image(machine):
+    """The merge would write into the image that the inner one lies in."""
+    machine.bring('turned-off')
+    inside = machine.make('inside')
+    machine.write(NOW, targets=['hdb'])
+    outside = machine.take(DISKS)
+    machine.do(outside, 'Destroy')
+    machine.assert_reads(NOW, targets=['hdb'])
+    machine.do(inside, 'Apply')
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.do(inside, 'Destroy')
+    machine.assert_whole()
+
+
+def test_one_inside_an_image_that_ours_froze(machine):
+    """To apply it there would change what ours shows."""
+    machine.bring('turned-off')
+    inside = machine.make('inside')
+    machine.write(NOW, targets=['hdb'])
+    outside = machine.take(DISKS)
+    machine.write(LATER, targets=['hdb'])
+    properties = machine.client.wait_task(machine.start(inside, 'Apply'))
+    assert properties['ErrorName'] == 'org.virtask1.Error.NotSupported', properties
+    machine.assert_reads(LATER, targets=['hdb'])
+    machine.do(outside, 'Apply')
+    machine.assert_reads(NOW, targets=['hdb'])
+    machine.do(outside, 'Destroy')
+    machine.do(inside, 'Apply')
+    machine.assert_reads(OLD, targets=['hdb'])
+
+
+def test_one_inside_an_overlay_of_ours(machine):
+    """The overlay stays where it is, whatever is applied or destroyed, until the one inside is gone."""
+    machine.bring('turned-off')
+    outside = machine.take(DISKS)
+    machine.write(NOW, targets=['hdb'])
+    inside = machine.make('inside')
+    machine.write(LATER, targets=['hdb'])
+    home = machine.images()
+    machine.do(outside, 'Apply')
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.do(outside, 'Destroy')
+    machine.assert_reads(OLD, targets=['hdb'])
+    properties = machine.client.wait_task(machine.start(inside, 'Apply'))
+    assert properties['ErrorName'] in ('', 'org.virtask1.Error.NotSupported')
+    for path, form in home.values():
+        assert 'inside' in run('qemu-img', 'snapshot', '-l', path)
+    machine.do(inside, 'Destroy')
+
+
+@pytest.mark.parametrize('state', ['turned-off', 'running'])
+def test_one_that_virsh_takes_away(machine, state):
+    """Its images carry on. When we next destroy something, nothing is lost, and in the end nothing is left of ours but the machine's own."""
+    machine.bring(state)
+    paths = [machine.take(DISKS, ElementName=f's{number}') for number in range(3)]
+    seen = len(machine.client.signals)
+    machine.virsh('snapshot-delete', 's1', '--metadata')
+    machine.client.wait_signal('InterfacesRemoved', ROOT, lambda signal: signal.arguments[0] == paths[1], after=seen)
+    machine.client.wait_property(paths[2], 'Snapshot', 'Parent', paths[0])
+    for path in (paths[0], paths[2]):
+        machine.assert_reads(OLD, path, targets=['hdb'])
+    if state == 'running':
+        machine.guest.assert_goes_on(machine.guest.ticks)
+        machine.house.do(machine.guest, 'TurnOff')
+    machine.write(NOW, targets=['hdb'])
+    machine.do(paths[2], 'Apply')
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.do(paths[0], 'Destroy')
+    machine.assert_reads(OLD, paths[2], targets=['hdb'])
+    machine.do(paths[2], 'Apply')
+    machine.do(paths[2], 'Destroy')
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.house.do(machine.guest, 'Startup')
+    machine.guest.wait_first_tick(machine.guest.processes)
+    machine.house.do(machine.guest, 'TurnOff')
+
+
+def test_apply_and_destroy_while_virsh_lists(machine):
+    """Full snapshots on a libvirtd, whose QEMU is another user."""
+    machine.bring('running')
+    least = machine.guest.ticks
+    path = machine.take(FULL)
+    most = machine.guest.ticks + 2
+    child = machine.take(DISKS)
+    assert machine.virsh('snapshot-list', '--name').split() == [machine.get(path)['ID'], machine.get(child)['ID']]
+    process = machine.guest.processes + 1
+    machine.do(path, 'Apply')
+    assert least <= machine.guest.wait_first_tick(process) <= most
+    machine.guest.wait_memory()
+    assert machine.virsh('snapshot-current', '--name') == machine.get(path)['ID']
+    machine.do(child, 'Destroy')
+    machine.do(path, 'Destroy')
+    machine.assert_whole()
+    machine.guest.assert_goes_on(machine.guest.ticks)
+    machine.house.do(machine.guest, 'TurnOff')
+    machine.assert_whole()
