@@ -141,7 +141,8 @@ class Check:
         report.unlink(missing_ok=True)
         status = self.run(['/usr/bin/python3', '-m', 'pytest', '-ras' if self.long else '-ra', f'--junitxml={report}',
                            *(path for pattern in OUTSIDE[step] for path in sorted((SOURCE / 'tests').glob(pattern)))],
-                          environment={'VIRTASK_BUILD': str(self.build / name), 'VIRTASK_LONG': str(int(self.long))})
+                          environment={'VIRTASK_BUILD': str(self.build / name), 'VIRTASK_LONG': str(int(self.long)),
+                                       'VIRTASK_BRIEF': str(int(name == 'address' and not self.long))})
         return self.reported(status, report)
 
     def install(self):
@@ -194,14 +195,15 @@ class Check:
 
     def steps(self):
         """Name (what --only takes), and what to do. The order is that in which a mistake is found soonest."""
+        outside = [(f'{step}{suffix}', lambda build=build, step=step: self.outside(build, step))
+                   for build, suffix in (('gcc', ''), ('address', '-address')) for step in OUTSIDE]
         return [
             *((f'build-{name}', lambda name=name: self.compile(name)) for name in BUILDS),
             ('unit', lambda: self.unit('gcc')),
             ('unit-clang', lambda: self.unit('clang')),
             ('unit-address', lambda: self.unit('address')),
             ('unit-thread', lambda: self.unit('thread', ['jobs', 'backend'])),
-            *((step, lambda step=step: self.outside('gcc', step)) for step in OUTSIDE),
-            *((f'{step}-address', lambda step=step: self.outside('address', step)) for step in OUTSIDE),
+            *sorted(outside, key=lambda row: row[0] not in BESIDE),
             ('install', self.install),
             ('demo-user', self.demo_as_user),
             ('demo-root', self.demo_as_root),

@@ -4,7 +4,8 @@
 import time
 
 import pytest
-from harness import Scratch
+from gi.repository import Gio
+from harness import ROOT, Scratch
 from harness.source import LONG
 from qemu_house import House, Snapshots, run
 
@@ -32,8 +33,10 @@ def test_many_snapshots_are_made_and_listed(house):
     times = []
     for _ in range(5):
         begin = time.monotonic()
-        objects = house.client.objects()
+        house.client.connection.call_sync('org.virtask1', ROOT, 'org.freedesktop.DBus.ObjectManager', 'GetManagedObjects', None, None,
+                                          Gio.DBusCallFlags.NONE, -1, None)
         times.append(time.monotonic() - begin)
+    objects = house.client.objects()  # which Python takes longer to unpack than the service to say
     snapshots = {path: interfaces['org.virtask1.Snapshot'] for path, interfaces in objects.items() if '/snapshot/' in path}
     assert set(snapshots) == set(machine.paths) and len(snapshots) == LINE + BRANCHES
     print(f'{len(snapshots)} listed in {min(times) * 1000:.1f} ms')

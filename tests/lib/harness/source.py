@@ -11,3 +11,11 @@ BUILD = pathlib.Path(os.environ.get('VIRTASK_BUILD', SOURCE / 'build')).resolve(
 
 # With ./check --long the full counts: repetitions, random moments, sweeps.
 LONG = os.environ.get('VIRTASK_LONG') == '1'
+
+# All tests, but those with large tables with few of their rows: ./check has 20 minutes, and a sanitizer takes longer.
+BRIEF = os.environ.get('VIRTASK_BRIEF') == '1'
+
+
+def rows(all_of_them, usual, brief):
+    """The rows of a table of tests that this run takes."""
+    return all_of_them if LONG else brief if BRIEF else usual
