@@ -199,6 +199,43 @@ static int wait_block_job(const Merge *merge, bool active, GError **error) {
         }
 }
 
+#define MEMORY_PAUSED "PausedToSwitchOver"
+
+static bool is_in_state(virDomainPtr domain, int wanted) {
+        int state, reason;
+
+        return virDomainGetState(domain, &state, &reason, 0) == 0 && state == wanted;
+}
+
+static void let_go_on(Job *job, virDomainPtr domain) {
+        if (g_strcmp0(job_recall(job, MEMORY_PAUSED), "true") != 0)
+                return;
+        if (is_in_state(domain, VIR_DOMAIN_PAUSED))
+                (void) virDomainResume(domain);
+        (void) job_remember(job, MEMORY_PAUSED, "", NULL);
+}
+
+/* QEMU 7.2 dies now and then if the guest writes in the moment when an image is switched over to
+ * the one below ("child->perm & BLK_PERM_WRITE"). It does not while it is stopped. */
+static bool switch_over(const Merge *merge, GError **error) {
+        const char *target = merge->top->target;
+        bool ok;
+
+        if (is_in_state(merge->domain, VIR_DOMAIN_RUNNING) &&
+                        (!job_remember(merge->job, MEMORY_PAUSED, "true", error) ||
+                                        virDomainSuspend(merge->domain) < 0)) {
+                if (!*error)
+                        backend_error_set(error, "Failed to pause '%s'",
+                                        virDomainGetName(merge->domain));
+                return false;
+        }
+        ok = virDomainBlockJobAbort(merge->domain, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) == 0;
+        if (!ok)
+                backend_error_set(error, "Failed to switch disk %s over", target);
+        let_go_on(merge->job, merge->domain);
+        return ok;
+}
+
 /* Whether the running machine has stopped to use the image. */
 static bool check_gone(const Merge *merge, GError **error) {
         g_autoptr(SnapshotTree) now = snapshot_tree_read(merge->domain, error);
@@ -242,9 +279,7 @@ static bool merge_running(const Merge *merge, GError **error) {
                 end_block_job(merge);
                 return false;
         }
-        if (r > 0 && virDomainBlockJobAbort(
-                                     merge->domain, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) < 0) {
-                backend_error_set(error, "Failed to switch disk %s over", target);
+        if (r > 0 && !switch_over(merge, error)) {
                 end_block_job(merge);
                 return false;
         }
@@ -406,6 +441,7 @@ static bool forget_strangers(virDomainPtr domain, GError **error) {
 bool collect_images(Job *job, virDomainPtr domain, GError **error) {
         bool changed = true;
 
+        let_go_on(job, domain);
         while (changed) {
                 g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
                 g_autoptr(SnapshotTree) tree = NULL;
