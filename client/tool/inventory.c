@@ -272,9 +272,13 @@ ExitCode inventory_load(Inventory *inventory, Session *s) {
         r = read_all(inventory, reply);
         if (r < 0)
                 return bus_client_report_reply(r);
-        qsort(inventory->machines, inventory->n_machines, sizeof(*inventory->machines),
-                        compare_machines);
-        qsort(inventory->tasks, inventory->n_tasks, sizeof(*inventory->tasks), compare_tasks);
+        /* An empty list is NULL, and qsort() takes none. */
+        if (inventory->n_machines > 0)
+                qsort(inventory->machines, inventory->n_machines, sizeof(*inventory->machines),
+                                compare_machines);
+        if (inventory->n_tasks > 0)
+                qsort(inventory->tasks, inventory->n_tasks, sizeof(*inventory->tasks),
+                                compare_tasks);
         name_tasks(inventory);
         return EXIT_CODE_OK;
 }
