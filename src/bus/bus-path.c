@@ -15,13 +15,25 @@ char *bus_path_task(uint32_t id) {
         return g_strdup_printf(PATH_TASKS "/%u", id);
 }
 
-char *bus_path_machine(const char *uuid) {
-        char *path = g_strconcat(PATH_VMS "/_", uuid, NULL);
+static char *with_uuid(const char *prefix, const char *uuid) {
+        char *path = g_strconcat(prefix, "/_", uuid, NULL);
 
-        for (char *p = path + strlen(PATH_VMS "/_"); *p; p++)
+        for (char *p = path + strlen(prefix); *p; p++)
                 if (*p == '-')
                         *p = '_';
         return path;
+}
+
+char *bus_path_machine(const char *uuid) {
+        return with_uuid(PATH_VMS, uuid);
+}
+
+char *bus_path_collection(const char *id) {
+        return with_uuid(PATH_COLLECTIONS, id);
+}
+
+char *bus_path_snapshot_collection(const char *id) {
+        return with_uuid(PATH_SNAPSHOT_COLLECTIONS, id);
 }
 
 bool bus_path_to_task(const char *path, uint32_t *ret_id) {
@@ -36,11 +48,12 @@ bool bus_path_to_task(const char *path, uint32_t *ret_id) {
         return true;
 }
 
-bool bus_path_to_machine(const char *path, char ret_uuid[static UUID_STRING_SIZE]) {
-        const char *encoded = path + strlen(PATH_VMS "/_");
+static bool to_uuid(const char *path, const char *prefix, char ret_uuid[static UUID_STRING_SIZE]) {
+        const char *encoded = path + strlen(prefix) + strlen("/_");
         char uuid[UUID_STRING_SIZE];
 
-        if (!g_str_has_prefix(path, PATH_VMS "/_") || strlen(encoded) != UUID_STRING_SIZE - 1)
+        if (!g_str_has_prefix(path, prefix) || !g_str_has_prefix(path + strlen(prefix), "/_") ||
+                        strlen(encoded) != UUID_STRING_SIZE - 1)
                 return false;
 
         for (int i = 0; i < UUID_STRING_SIZE - 1; i++) {
@@ -54,6 +67,18 @@ bool bus_path_to_machine(const char *path, char ret_uuid[static UUID_STRING_SIZE
         uuid[UUID_STRING_SIZE - 1] = 0;
         memcpy(ret_uuid, uuid, sizeof(uuid));
         return true;
+}
+
+bool bus_path_to_machine(const char *path, char ret_uuid[static UUID_STRING_SIZE]) {
+        return to_uuid(path, PATH_VMS, ret_uuid);
+}
+
+bool bus_path_to_collection(const char *path, char ret_id[static UUID_STRING_SIZE]) {
+        return to_uuid(path, PATH_COLLECTIONS, ret_id);
+}
+
+bool bus_path_to_snapshot_collection(const char *path, char ret_id[static UUID_STRING_SIZE]) {
+        return to_uuid(path, PATH_SNAPSHOT_COLLECTIONS, ret_id);
 }
 
 char *bus_path_snapshot(const char *uuid, const char *id) {

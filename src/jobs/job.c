@@ -59,6 +59,7 @@ Job *job_unref(Job *job) {
         facts_free(job->after);
         g_clear_error(&job->error);
         g_hash_table_unref(job->memory);
+        g_clear_pointer(&job->parts, g_ptr_array_unref);
         g_hash_table_unref(job->results);
         g_free(job->result_object);
         g_free(job);
@@ -69,7 +70,7 @@ Job *job_unref(Job *job) {
  * the job at least until it has come home, and the mailbox delivers in order. */
 typedef struct ReportLetter {
         Job *job;
-        enum { REPORT_COMMITTED, REPORT_STATUS, REPORT_LOG } kind;
+        enum { REPORT_COMMITTED, REPORT_STATUS, REPORT_LOG, REPORT_ENDED } kind;
         int priority;
         char *text;
 } ReportLetter;
@@ -87,6 +88,9 @@ static void on_report(void *data) {
                 break;
         case REPORT_LOG:
                 job->hooks->log(job->owner, letter->priority, letter->text);
+                break;
+        case REPORT_ENDED:
+                job->hooks->ended(job->owner);
                 break;
         }
         g_free(letter->text);
@@ -185,6 +189,18 @@ static bool connection_was_lost(const Job *job) {
         return g_error_matches(job->error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE);
 }
 
+static bool sync_record(Job *job, GError **error) {
+        return !job->ledger || ledger_sync(job->ledger, job->id, error);
+}
+
+/* What has to be settled must be known before anything changes. */
+static bool sync_records(Job *job) {
+        for (unsigned i = 0; job->parts && i < job->parts->len; i++)
+                if (!sync_record(job->parts->pdata[i], &job->error))
+                        return false;
+        return sync_record(job, &job->error);
+}
+
 /* Without a connection from the beginning nothing can have happened, so there is nothing to find
  * out. */
 static bool run_and_settle(Job *job) {
@@ -198,7 +214,7 @@ static bool run_and_settle(Job *job) {
         }
         if (!settling && job_is_cancelled(job))
                 return false;
-        if (job->ledger && !ledger_sync(job->ledger, job->id, &job->error))
+        if (!sync_records(job))
                 return false;
         ok = settling ? settle_once(job) : job->operation->run(job, &job->error);
 
@@ -228,8 +244,7 @@ static void read_after(Job *job) {
         job->gone = g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE);
 }
 
-void job_execute(Job *job) {
-        job->succeeded = run_and_settle(job);
+static void conclude(Job *job) {
         if (job->succeeded)
                 g_clear_error(&job->error);
         else if (job_is_cancelled(job) && !connection_was_lost(job)) {
@@ -241,4 +256,42 @@ void job_execute(Job *job) {
                                 "The operation failed");
         if (*job->uuid)
                 read_after(job);
+}
+
+static void end_parts(Job *job) {
+        for (unsigned i = 0; job->parts && i < job->parts->len; i++) {
+                Job *part = job->parts->pdata[i];
+
+                if (!part->ended)
+                        job_end_part(part, job->error ? g_error_copy(job->error) : NULL);
+        }
+}
+
+void job_execute(Job *job) {
+        job->succeeded = run_and_settle(job);
+        conclude(job);
+        end_parts(job);
+}
+
+static void report_ended(Job *part) {
+        conclude(part);
+        part->ended = true;
+        report(part, REPORT_ENDED, 0, NULL);
+}
+
+bool job_run_part(Job *part, GError **error) {
+        bool ok = run_and_settle(part);
+
+        part->succeeded = ok;
+        if (!ok && part->error)
+                g_propagate_error(error, g_error_copy(part->error));
+        report_ended(part);
+        return ok;
+}
+
+void job_end_part(Job *part, GError *error) {
+        g_clear_error(&part->error);
+        part->error = error;
+        part->succeeded = !error;
+        report_ended(part);
 }

@@ -13,6 +13,8 @@
 #include "jobs/operation.h"
 #include "jobs/pool.h"
 
+typedef struct CollectionStore CollectionStore;
+
 typedef enum JobFate {
         JOB_OPEN,
         JOB_CANCELLED, /* a client was first */
@@ -29,6 +31,7 @@ typedef struct JobHooks {
         void (*committed)(void *owner);
         void (*status)(void *owner, const char *text);
         void (*log)(void *owner, int priority, const char *text);
+        void (*ended)(void *owner); /* a part, see job_end_part() */
 } JobHooks;
 
 struct Job {
@@ -36,6 +39,7 @@ struct Job {
         const Operation *operation;
         JobMode mode;
         Backend *backend;
+        CollectionStore *collections;
         Mailbox *mailbox;
         const JobHooks *hooks;
         void *owner;    /* of the hooks; not for the worker */
@@ -49,6 +53,7 @@ struct Job {
         _Atomic uint64_t done, total; /* of job_progress() */
         _Atomic int64_t ask_after;    /* of job_do_not_ask(), g_get_monotonic_time() */
         GHashTable *memory;           /* key -> text, of job_remember(); worker */
+        GPtrArray *parts;             /* of Job, referenced: of sub-tasks; NULL without */
 
         /* Written by run() and settle(), read on the loop after they have returned. */
         bool succeeded;
@@ -58,6 +63,7 @@ struct Job {
         MachineFacts *after; /* NULL if they can't be read */
         GHashTable *results; /* key -> text, for GetResults */
         char *result_object; /* path of what was made, for ResultObject; NULL: nothing */
+        bool ended;          /* a part: it has been reported */
 
         PoolWork work;
 };
@@ -104,6 +110,14 @@ bool job_counted(Job *job, Progress *ret);
  * and cancel() look at job_may_ask(). Any thread. */
 void job_do_not_ask(Job *job, unsigned milliseconds);
 bool job_may_ask(Job *job);
+
+/* The part of a sub-task, on the worker of the whole. job_run_part() does what the pool does with
+ * other jobs: runs the operation, or settles it; "error" is a copy of the part's. job_end_part() is
+ * for a part that was not run but worked on: "error" (taken) is its outcome, NULL success. Parts
+ * that have not ended when run() or settle() of the whole returns end with its error. Worker; any
+ * thread for different parts. */
+bool job_run_part(Job *part, GError **error);
+void job_end_part(Job *part, GError *error);
 
 /* Waits; for settle(), which has to look again and again. Worker. */
 void job_wait(Job *job, unsigned milliseconds);

@@ -20,5 +20,6 @@ void operation_request_free(const Operation *operation, Request *request) {
         if (operation->request_clear)
                 operation->request_clear(request);
         g_free(request->snapshot);
+        g_free(request->collection);
         g_free(request);
 }

@@ -17,6 +17,7 @@
 #include "util/error.h"
 
 typedef struct Job Job;
+typedef struct Operation Operation;
 
 typedef enum OperationFlags {
         OPERATION_CANCELLABLE = 1 << 0,    /* until job_commit() */
@@ -24,7 +25,9 @@ typedef enum OperationFlags {
         OPERATION_ANSWERS_OBJECT = 1 << 2, /* an immediate one replies with what it made */
         OPERATION_ANY_STATE =
                         1 << 4, /* also while the machine passes through a state that is not ours */
-        OPERATION_ENDS_WITH_US = 1 << 5, /* a libvirtd does not finish it without us */
+        OPERATION_ENDS_WITH_US = 1 << 5,  /* a libvirtd does not finish it without us */
+        OPERATION_FAMILY_A = 1 << 6,      /* ReturnValue is of the snapshot services' family */
+        OPERATION_SKIPS_MISSING = 1 << 7, /* a part whose object is gone is no failure */
         OPERATION_DURABLE = 1 << 3, /* what it changes has to be settled after a crash: synced to
                                        the ledger first */
 } OperationFlags;
@@ -40,10 +43,11 @@ typedef enum Lane {
 
 /* The first member of every request. */
 typedef struct Request {
-        bool queue;     /* wait for a busy machine */
-        bool force;     /* cancel what holds the machine, do not wait for it, and use LANE_URGENT */
-        char *snapshot; /* id of the snapshot that the operation is called on; NULL: none. Not for
-                           parse(), request_store() and so on: it comes and goes by itself. */
+        bool queue; /* wait for a busy machine */
+        bool force; /* cancel what holds the machine, do not wait for it, and use LANE_URGENT */
+        /* Not for parse(), request_store() and so on: they come and go by themselves. */
+        char *snapshot;   /* id of the snapshot that the operation is called on; NULL: none */
+        char *collection; /* the same of a collection, also one of snapshots */
 } Request;
 
 /* Measured by progress(). */
@@ -51,11 +55,11 @@ typedef struct Progress {
         uint64_t done, total; /* bytes */
 } Progress;
 
-typedef struct Operation {
-        const char *name;      /* "vm-save": Task.Operation, ledger, logs */
-        const char *interface; /* "VirtualMachine", "SnapshotService", "Snapshot" or "Manager" */
-        const char *member;    /* "Save" */
-        const char *signature; /* of the arguments: "a{sv}" */
+struct Operation {
+        const char *name;            /* "vm-save": Task.Operation, ledger, logs */
+        const char *interface;       /* of the object that it is called on: "VirtualMachine" */
+        const char *member;          /* "Save" */
+        const char *signature;       /* of the arguments: "a{sv}" */
         const char *argument_names;  /* in, then out: "options\0task\0" */
         const char *action;          /* polkit action */
         const char *gerund;          /* "Saving": Description is this and the machine's name */
@@ -100,7 +104,14 @@ typedef struct Operation {
         /* Makes run() return, if it does not look at job_is_cancelled() often enough; called on
          * LANE_QUERY again and again until it has, never twice at once. */
         void (*cancel)(Job *job);
-} Operation;
+
+        /* Of a collection: the operation that each of its machines (or snapshots) has a sub-task
+         * of; NULL: no sub-tasks. part_request() fills their requests, on the loop; NULL: nothing
+         * is asked. The jobs of the sub-tasks are in job->parts, and run() and settle() have them
+         * done: see job_run_part(). */
+        const Operation *part;
+        void (*part_request)(const void *request, const MachineFacts *facts, void *ret);
+};
 
 /* The options that every operation with a task has, for bus_options_read(). */
 extern const OptionSpec operation_common_options[];

@@ -326,9 +326,33 @@ GETTER(affected_elements) {
 GETTER(objects) {
         const Task *task = userdata;
 
-        if (task_is_complete(task))
-                return sd_bus_message_append(reply, "ao", 0);
-        return sd_bus_message_append(reply, "ao", 1, task->object);
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        if (r >= 0 && !task_is_complete(task))
+                r = sd_bus_message_append_basic(reply, 'o', task->object);
+        for (unsigned i = 0; r >= 0 && task->parts && i < task->parts->len; i++)
+                r = sd_bus_message_append_basic(
+                                reply, 'o', ((Task *) task->parts->pdata[i])->object);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+GETTER(parent) {
+        const Task *task = userdata;
+        g_autofree char *whole = task->whole_id ? bus_path_task(task->whole_id) : NULL;
+
+        return sd_bus_message_append_basic(reply, 'o', whole ?: "/");
+}
+
+GETTER(sub_tasks) {
+        const Task *task = userdata;
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (unsigned i = 0; r >= 0 && task->part_ids && i < task->part_ids->len; i++) {
+                g_autofree char *part = bus_path_task(g_array_index(task->part_ids, uint32_t, i));
+
+                r = sd_bus_message_append_basic(reply, 'o', part);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 GETTER(instance_id) {
@@ -366,6 +390,8 @@ static const sd_bus_vtable task_vtable[] = {
         SD_BUS_PROPERTY("ReturnValue", "u", property_get_return_value, 0, EMITS),
         SD_BUS_PROPERTY("Operation", "s", property_get_operation, 0, CONST),
         SD_BUS_PROPERTY("Subject", "o", NULL, offsetof(Task, object), CONST),
+        SD_BUS_PROPERTY("Parent", "o", property_get_parent, 0, CONST),
+        SD_BUS_PROPERTY("SubTasks", "ao", property_get_sub_tasks, 0, CONST),
         SD_BUS_PROPERTY("Objects", "ao", property_get_objects, 0, EMITS),
         SD_BUS_PROPERTY("ResultObject", "o", property_get_result_object, 0, EMITS),
         SD_BUS_PROPERTY("AffectedElements", "a(oq)", property_get_affected_elements, 0, CONST),

@@ -46,6 +46,8 @@ static void on_quiet(Job *job);
 static void promise_run(void *data);
 static void promise_done(void *data);
 
+static void on_part_ended(void *owner);
+
 static const SamplerHooks sampler_hooks = {on_measured, on_quiet};
 
 TaskList *task_list_new(
@@ -159,17 +161,22 @@ Job *task_list_make_job(TaskList *list,
                 const char *uuid,
                 const MachineFacts *before,
                 Request *request) {
-        static const JobHooks hooks = {on_job_committed, on_job_status, on_job_log};
+        static const JobHooks hooks = {on_job_committed, on_job_status, on_job_log, on_part_ended};
         Job *job = job_new(task->operation, mode, list->context.backend, list->context.mailbox,
                         uuid, before, request);
 
         job->hooks = &hooks;
         job->owner = task;
+        job->collections = list->context.collections;
         if (task->id && task->operation->flags & OPERATION_DURABLE) {
                 job->ledger = list->ledger;
                 job->id = task->id;
         }
         return job;
+}
+
+static void unref_job(void *job) {
+        job_unref(job);
 }
 
 static void execute(void *data) {
@@ -195,26 +202,38 @@ static void disown_others(TaskList *list, const Task *task) {
         }
 }
 
-static void start_job(TaskList *list, Task *task) {
-        Job *job = task->job;
-
+static void take_hold(TaskList *list, Task *task) {
         reservation_hold(list->reservations, task);
         if (lane_of(task) != LANE_URGENT)
                 disown_others(list, task);
         task_set_state(task, TASK_QUEUED);
-        job->work = (PoolWork){on_job_begun, execute, on_job_done, job, NULL, 0, NULL};
         list->context.hooks->reserved(task->object, list->context.userdata);
+}
+
+static void start_job(TaskList *list, Task *task) {
+        Job *job = task->job;
+
+        for (unsigned i = 0; task->parts && i < task->parts->len; i++)
+                take_hold(list, task->parts->pdata[i]);
+        take_hold(list, task);
+        job->work = (PoolWork){on_job_begun, execute, on_job_done, job, NULL, 0, NULL};
         pool_submit(list->context.pool, lane_of(task), &job->work);
+}
+
+static void begin(Task *task) {
+        task_set_state(task, TASK_RUNNING);
+        if (task->id)
+                record(task->list, task); /* a restart settles only what has begun */
+        sampler_add(task->list->sampler, task->job);
 }
 
 static void on_job_begun(void *data) {
         Job *job = data;
         Task *task = job->owner;
 
-        task_set_state(task, TASK_RUNNING);
-        if (task->id)
-                record(task->list, task); /* a restart settles only what has begun */
-        sampler_add(task->list->sampler, job);
+        for (unsigned i = 0; task->parts && i < task->parts->len; i++)
+                begin(task->parts->pdata[i]);
+        begin(task);
 }
 
 /* Forgetting */
@@ -222,6 +241,8 @@ static void on_job_begun(void *data) {
 static void forget(Task *task) {
         TaskList *list = task->list;
 
+        if (task->whole)
+                g_ptr_array_remove(task->whole->parts, task);
         retention_remove(list->retention, task);
         g_hash_table_remove(list->tasks, GUINT_TO_POINTER(task->id));
         ledger_remove(list->ledger, task->id);
@@ -250,7 +271,26 @@ static void answer_call(Task *task) {
 
 static void fail_waiting(TaskList *list, Task *task, GError *error);
 
-/* The next in line for an object that may have become free. */
+/* The first of the task's objects that another one holds, or NULL. */
+static Task *find_obstacle(TaskList *list, const Task *task) {
+        Task *holder = task_list_holder(list, task->object);
+
+        for (unsigned i = 0; !holder && task->parts && i < task->parts->len; i++)
+                holder = task_list_holder(list, ((Task *) task->parts->pdata[i])->object);
+        return holder;
+}
+
+static bool admit(TaskList *list, Task *task, GError **error) {
+        const TaskListContext *context = &list->context;
+        bool ok = context->hooks->admit(task, context->userdata, error);
+
+        for (unsigned i = 0; ok && task->parts && i < task->parts->len; i++)
+                ok = context->hooks->admit(task->parts->pdata[i], context->userdata, error);
+        return ok;
+}
+
+/* The next in line for an object that may have become free. One with parts waits until all their
+ * objects are; since it has lined up for all of them at once, no two such wait for each other. */
 static void start_next(TaskList *list, const char *object) {
         g_autofree char *key = g_strdup(object);
         Task *next;
@@ -258,7 +298,11 @@ static void start_next(TaskList *list, const char *object) {
         while ((next = reservation_next(list->reservations, key))) {
                 GError *error = NULL;
 
-                if (list->context.hooks->admit(next, list->context.userdata, &error)) {
+                if (next->whole)
+                        next = next->whole;
+                if (find_obstacle(list, next))
+                        return;
+                if (admit(list, next, &error)) {
                         start_job(list, next);
                         return;
                 }
@@ -266,11 +310,19 @@ static void start_next(TaskList *list, const char *object) {
         }
 }
 
+/* Parts have gone before. */
+static void leave_parts(Task *task) {
+        for (unsigned i = 0; task->parts && i < task->parts->len; i++)
+                ((Task *) task->parts->pdata[i])->whole = NULL;
+        g_clear_pointer(&task->parts, g_ptr_array_unref);
+}
+
 static void finish(TaskList *list, Task *task) {
         const TaskListContext *context = &list->context;
         g_autofree char *object = g_strdup(task->object);
 
         leave(list, task);
+        leave_parts(task);
         context->hooks->settled(task, context->userdata);
         task_finish(task);
         job_unref(g_steal_pointer(&task->job));
@@ -290,26 +342,62 @@ static void finish(TaskList *list, Task *task) {
         start_next(list, object);
 }
 
+/* A whole ends after its parts. */
+static void finish_if_home(Task *task) {
+        bool home = task->home;
+
+        for (unsigned i = 0; home && task->parts && i < task->parts->len; i++)
+                home = task_is_complete(task->parts->pdata[i]);
+        if (home)
+                finish(task->list, task);
+}
+
+static void come_home(Task *task) {
+        Task *whole = task->whole;
+
+        task->home = true;
+        finish_if_home(task);
+        if (!whole)
+                return;
+        task_parts_measured(whole);
+        finish_if_home(whole);
+}
+
 static void on_job_done(void *data) {
         Job *job = data;
         Task *task = job->owner;
 
         if (sampler_remove(task->list->sampler, job))
-                finish(task->list, task);
+                come_home(task);
+}
+
+static void on_part_ended(void *owner) {
+        Task *part = owner;
+
+        on_job_done(part->job);
 }
 
 static void on_measured(Job *job, const Progress *progress) {
-        task_measured(job->owner, progress);
+        Task *task = job->owner;
+
+        task_measured(task, progress);
+        if (task->whole)
+                task_parts_measured(task->whole);
 }
 
 static void on_quiet(Job *job) {
-        Task *task = job->owner;
-
-        finish(task->list, task);
+        come_home(job->owner);
 }
 
 /* Ends a task whose job has not begun. */
 static void fail_waiting(TaskList *list, Task *task, GError *error) {
+        while (task->parts && task->parts->len > 0) {
+                Task *part = g_ptr_array_steal_index(task->parts, task->parts->len - 1);
+
+                part->whole = NULL;
+                part->job->error = g_error_copy(error);
+                finish(list, part);
+        }
         task->job->error = error;
         finish(list, task);
 }
@@ -329,7 +417,7 @@ bool task_list_admits(TaskList *list, uid_t owner, GError **error) {
         }
         g_hash_table_iter_init(&iter, list->unfinished);
         while (g_hash_table_iter_next(&iter, &task, NULL))
-                own += ((Task *) task)->owner == owner;
+                own += ((Task *) task)->owner == owner && !((Task *) task)->whole_id;
         if (own < limit)
                 return true;
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_LIMITS_EXCEEDED,
@@ -337,17 +425,26 @@ bool task_list_admits(TaskList *list, uid_t owner, GError **error) {
         return false;
 }
 
+static const TaskSpec *part_of(const TaskSpec *spec, unsigned i) {
+        return spec->parts && i < spec->parts->len ? spec->parts->pdata[i] : NULL;
+}
+
 static bool check_free(TaskList *list, const TaskSpec *spec, GError **error) {
+        const TaskSpec *part;
         Task *holder = task_list_holder(list, spec->object);
 
-        if (!holder)
-                return true;
         if (spec->request && (spec->request->queue || spec->request->force))
+                return true;
+        for (unsigned i = 0; !holder && (part = part_of(spec, i)); i++)
+                holder = task_list_holder(list, part->object);
+        if (!holder)
                 return true;
         if (holder->id)
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_IN_USE,
-                                "Task %u (%s) holds the virtual machine: %s", holder->id,
-                                holder->operation->name, holder->path);
+                                "Task %u (%s) holds the %s: %s", holder->id,
+                                holder->operation->name,
+                                *holder->job->uuid ? "virtual machine" : "collection",
+                                holder->path);
         else
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_IN_USE, "%s is in progress",
                                 holder->description);
@@ -360,38 +457,117 @@ static bool enlist(TaskList *list, Task *task, GError **error) {
 
         g_hash_table_insert(list->tasks, GUINT_TO_POINTER(task->id), task);
         (void) task_emit_added(task);
-        list->context.hooks->list_changed(list->context.userdata);
         file = task_store(task);
-        if (ledger_write(list->ledger, task->id, file, error))
-                return true;
-        forget(task);
-        return false;
+        return ledger_write(list->ledger, task->id, file, error);
+}
+
+static bool enlist_all(TaskList *list, Task *task, GError **error) {
+        bool ok = enlist(list, task, error);
+
+        for (unsigned i = 0; ok && task->parts && i < task->parts->len; i++)
+                ok = enlist(list, task->parts->pdata[i], error);
+        list->context.hooks->list_changed(list->context.userdata);
+        return ok;
+}
+
+static Task *make(TaskList *list, const TaskSpec *spec, GError **error) {
+        bool immediate = spec->operation->flags & OPERATION_IMMEDIATE;
+        uint32_t id = 0;
+
+        if (immediate || (id = ledger_next_id(list->ledger, error)))
+                return task_new(list, id, spec);
+        operation_request_free(spec->operation, spec->request);
+        return NULL;
+}
+
+static void link_part(Task *task, Task *part) {
+        if (!task->parts) {
+                task->parts = g_ptr_array_new();
+                task->job->parts = g_ptr_array_new_with_free_func(unref_job);
+        }
+        g_ptr_array_add(task->parts, part);
+        g_ptr_array_add(task->job->parts, job_ref(part->job));
+        part->whole = task;
+}
+
+static bool make_parts(TaskList *list, Task *task, const TaskSpec *spec, GError **error) {
+        const TaskSpec *part_spec;
+        bool ok = true;
+
+        task->part_ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+        for (unsigned i = 0; (part_spec = part_of(spec, i)); i++) {
+                Task *part = make(list, part_spec, *error ? NULL : error);
+
+                if (!part) {
+                        ok = false;
+                        continue;
+                }
+                part->whole_id = task->id;
+                g_array_append_val(task->part_ids, part->id);
+                link_part(task, part);
+        }
+        return ok;
+}
+
+/* Takes back what was made and perhaps announced. */
+static void dismiss(TaskList *list, Task *task) {
+        while (task->parts && task->parts->len > 0) {
+                Task *part = g_ptr_array_steal_index(task->parts, task->parts->len - 1);
+
+                part->whole = NULL;
+                dismiss(list, part);
+        }
+        if (task_list_find(list, task->id) == task)
+                forget(task);
+        else
+                task_free(task);
+}
+
+static void free_requests(const TaskSpec *spec) {
+        const TaskSpec *part;
+
+        operation_request_free(spec->operation, spec->request);
+        for (unsigned i = 0; (part = part_of(spec, i)); i++)
+                operation_request_free(part->operation, part->request);
 }
 
 Task *task_list_add(TaskList *list, const TaskSpec *spec, GError **error) {
-        bool immediate = spec->operation->flags & OPERATION_IMMEDIATE;
-        uint32_t id = 0;
+        g_autoptr(GError) cause = NULL;
         Task *task;
 
-        if (!check_free(list, spec, error) ||
-                        (!immediate && !(id = ledger_next_id(list->ledger, error)))) {
-                operation_request_free(spec->operation, spec->request);
+        if (!check_free(list, spec, error)) {
+                free_requests(spec);
                 return NULL;
         }
-        task = task_new(list, id, spec);
-        if (!immediate && !enlist(list, task, error))
+        task = make(list, spec, &cause);
+        if (task && ((spec->parts && !make_parts(list, task, spec, &cause)) ||
+                                    (task->id && !enlist_all(list, task, &cause)))) {
+                dismiss(list, task);
+                task = NULL;
+        }
+        if (!task) {
+                g_propagate_error(error, g_steal_pointer(&cause));
                 return NULL;
+        }
+        for (unsigned i = 0; task->parts && i < task->parts->len; i++)
+                enter(list, task->parts->pdata[i]);
         enter(list, task);
         return task;
 }
 
+static void tell_reserved(TaskList *list, const Task *task) {
+        for (unsigned i = 0; task->parts && i < task->parts->len; i++)
+                tell_reserved(list, task->parts->pdata[i]);
+        list->context.hooks->reserved(task->object, list->context.userdata);
+}
+
 void task_list_launch(TaskList *list, Task *task) {
         const Request *request = task->job->request;
-        Task *holder = task_list_holder(list, task->object);
+        Task *holder = find_obstacle(list, task);
 
         if (holder) {
                 if (!request || !request->force) {
-                        list->context.hooks->reserved(task->object, list->context.userdata);
+                        tell_reserved(list, task);
                         return;
                 }
                 /* Before the holder's end, which would start the next in line: that may be this
@@ -399,12 +575,23 @@ void task_list_launch(TaskList *list, Task *task) {
                 reservation_hold(list->reservations, task);
                 task_log(holder, LOG_WARNING,
                                 "cancelled because the machine is turned off by force");
-                (void) task_list_cancel(list, holder, true, NULL);
+                (void) task_list_cancel(list, holder->whole ?: holder, true, NULL);
         }
         start_job(list, task);
 }
 
 /* Requests of clients */
+
+static void stop_part(TaskList *list, Task *part, bool kill) {
+        int open = JOB_OPEN;
+
+        if (part->state != TASK_RUNNING || part->home ||
+                        !atomic_compare_exchange_strong(&part->job->fate, &open, JOB_CANCELLED))
+                return;
+        part->killed = kill;
+        task_set_state(part, TASK_CANCELLING);
+        sampler_cancel(list->sampler, part->job);
+}
 
 bool task_list_cancel(TaskList *list, Task *task, bool kill, GError **error) {
         int open = JOB_OPEN;
@@ -431,6 +618,8 @@ bool task_list_cancel(TaskList *list, Task *task, bool kill, GError **error) {
                                                 "The task was cancelled"));
                 return true;
         }
+        for (unsigned i = 0; task->parts && i < task->parts->len; i++)
+                stop_part(list, task->parts->pdata[i], kill);
         task_set_state(task, TASK_CANCELLING);
         sampler_cancel(list->sampler, task->job);
         return true;
@@ -508,6 +697,7 @@ unsigned task_list_unfinished(TaskList *list) {
 typedef struct Restoration {
         TaskList *list;
         const Operation *const *operations;
+        GPtrArray *unfinished; /* of Task */
 } Restoration;
 
 static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
@@ -527,7 +717,21 @@ static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
         }
         task_log(task, LOG_NOTICE, "taken over after a restart of the service");
         enter(list, task);
-        if (!task->started || task_list_holder(list, task->object))
+        g_ptr_array_add(restoration->unfinished, task);
+}
+
+/* A part whose whole has ended, or was never written, goes on alone. */
+static void find_whole(TaskList *list, Task *task) {
+        Task *whole = task->whole_id ? task_list_find(list, task->whole_id) : NULL;
+
+        if (whole && !task_is_complete(whole))
+                link_part(whole, task);
+}
+
+static void resume(TaskList *list, Task *task) {
+        if (task->started && !find_obstacle(list, task))
+                start_job(list, task);
+        else
                 fail_waiting(list, task,
                                 g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                                                 task->started ? "The service was interrupted while "
@@ -535,14 +739,23 @@ static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
                                                               : "The service was interrupted "
                                                                 "before "
                                                                 "the task began"));
-        else
-                start_job(list, task);
 }
 
 void task_list_restore(TaskList *list, const Operation *const *operations) {
-        Restoration restoration = {list, operations};
+        g_autoptr(GPtrArray) unfinished = g_ptr_array_new();
+        Restoration restoration = {list, operations, unfinished};
 
         ledger_load(list->ledger, restore_one, &restoration);
+        for (unsigned i = 0; i < unfinished->len; i++)
+                find_whole(list, unfinished->pdata[i]);
+        for (unsigned i = unfinished->len; i-- > 0;) {
+                Task *task = unfinished->pdata[i];
+
+                if (task->whole)
+                        g_ptr_array_remove_index(unfinished, i);
+        }
+        for (unsigned i = 0; i < unfinished->len; i++)
+                resume(list, unfinished->pdata[i]);
         prepare_next(list);
 }
 

@@ -39,6 +39,7 @@ typedef struct TaskListContext {
         Mailbox *mailbox;
         Pool *pool;
         Backend *backend;
+        CollectionStore *collections;
         Publisher *publisher;
         PeerList *peers;
         Authorizer *authorizer;

@@ -31,6 +31,8 @@ static void store_request(const Task *task, GKeyFile *record) {
         g_key_file_set_string(record, GROUP, "Machine", task->job->uuid);
         if (request && request->snapshot)
                 g_key_file_set_string(record, GROUP, "Snapshot", request->snapshot);
+        if (request && request->collection)
+                g_key_file_set_string(record, GROUP, "Collection", request->collection);
         if (task->operation->request_store)
                 task->operation->request_store(request, record);
 }
@@ -41,6 +43,25 @@ static void set_number(GKeyFile *record, const char *key, uint64_t value) {
                 g_key_file_set_uint64(record, GROUP, key, value);
 }
 
+static void store_parts(const Task *task, GKeyFile *record) {
+        const GArray *ids = task->part_ids;
+
+        if (ids)
+                g_key_file_set_integer_list(
+                                record, GROUP, "Parts", (int *) (void *) ids->data, ids->len);
+}
+
+static void load_parts(Task *task, GKeyFile *record) {
+        gsize length = 0;
+        g_autofree int *ids = g_key_file_get_integer_list(record, GROUP, "Parts", &length, NULL);
+
+        task->whole_id = (uint32_t) g_key_file_get_uint64(record, GROUP, "Parent", NULL);
+        if (ids) {
+                task->part_ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+                g_array_append_vals(task->part_ids, ids, (guint) length);
+        }
+}
+
 GKeyFile *task_store(const Task *task) {
         GKeyFile *record = g_key_file_new();
 
@@ -49,6 +70,8 @@ GKeyFile *task_store(const Task *task) {
         g_key_file_set_string(record, GROUP, "Description", task->description);
         g_key_file_set_string(record, GROUP, "OwnerName", task->owner_name);
         set_number(record, "Owner", task->owner);
+        set_number(record, "Parent", task->whole_id);
+        store_parts(task, record);
         set_number(record, "Submitted", (uint64_t) task->submitted);
         set_number(record, "Started", (uint64_t) task->started);
         set_number(record, "FromSaved", task->from_saved);
@@ -110,8 +133,10 @@ static void load_unfinished(Task *task, GKeyFile *record) {
 
         if (request && operation->request_load)
                 operation->request_load(request, record);
-        if (request)
+        if (request) {
                 request->snapshot = get_string(record, "Snapshot");
+                request->collection = get_string(record, "Collection");
+        }
         task->state = TASK_WAITING;
         task->state_changed = task->submitted;
         task->job = task_list_make_job(task->list, task, JOB_SETTLE, machine ?: "", NULL, request);
@@ -150,6 +175,7 @@ Task *task_load(TaskList *list, uint32_t id, GKeyFile *record, const Operation *
         task->progress_valid = g_key_file_get_boolean(record, GROUP, "ProgressValid", NULL);
         task->bytes_total = g_key_file_get_uint64(record, GROUP, "BytesTotal", NULL);
         task->bytes_done = g_key_file_get_uint64(record, GROUP, "BytesDone", NULL);
+        load_parts(task, record);
         if (g_key_file_has_key(record, GROUP, "Finished", NULL))
                 load_outcome(task, record);
         else

@@ -97,8 +97,10 @@ Task *task_new(TaskList *list, uint32_t id, const TaskSpec *spec) {
                 task->restores = task->from_saved;
         }
         task->owner_name = id ? g_strdup(task_list_user_name(list, spec->owner)) : NULL;
-        task->description = describe(spec->operation, task->from_saved, task->machine_name);
+        if (spec->name)
+                task->machine_name = g_strdup(spec->name);
         task->submitted = task->state_changed = g_get_real_time();
+        task->description = describe(spec->operation, task->from_saved, task->machine_name);
         task->state = TASK_WAITING;
         task->call = sd_bus_message_ref(spec->call);
         task->reply = spec->reply;
@@ -121,6 +123,8 @@ Task *task_free(Task *task) {
         sd_event_source_disable_unref(task->expiry);
         sd_bus_message_unref(task->call);
         job_unref(task->job);
+        g_clear_pointer(&task->part_ids, g_array_unref);
+        g_clear_pointer(&task->parts, g_ptr_array_unref);
         g_clear_pointer(&task->results, g_hash_table_unref);
         g_clear_error(&task->error);
         g_queue_clear_full(&task->log, log_line_free);
@@ -140,7 +144,7 @@ bool task_is_complete(const Task *task) {
 }
 
 bool task_is_cancelable(const Task *task) {
-        if (task_is_complete(task) || task->committed)
+        if (task_is_complete(task) || task->committed || task->whole_id)
                 return false;
         return task->state < TASK_RUNNING || task->operation->flags & OPERATION_CANCELLABLE;
 }
@@ -197,7 +201,10 @@ const char *task_result_name(const Task *task) {
 unsigned task_return_value(const Task *task) {
         if (!task_is_complete(task))
                 return RETURN_VALUE_STARTED;
-        return task->error ? error_info_of(task->error)->cim_b : 0;
+        if (!task->error)
+                return 0;
+        return task->operation->flags & OPERATION_FAMILY_A ? error_info_of(task->error)->cim_a
+                                                           : error_info_of(task->error)->cim_b;
 }
 
 const char *task_status_text(const Task *task) {
@@ -258,11 +265,20 @@ static void announce_progress(Task *task, bool percent_changed, bool validity_ch
         publication_touch(&task->publication, mask);
 }
 
+/* It never falls, and is 100 only after success. */
+static void show_percent(Task *task, unsigned percent) {
+        bool was_valid = task->progress_valid;
+
+        percent = CLAMP(percent, task->percent, PERCENT_UNFINISHED_MAX);
+        task->progress_valid = true;
+        announce_progress(task, percent != task->percent, !was_valid, g_get_monotonic_time());
+        task->percent = percent;
+}
+
 void task_measured(Task *task, const Progress *progress) {
         gint64 now = g_get_monotonic_time();
         uint64_t done = MAX(MIN(progress->done, progress->total), task->bytes_done);
         unsigned percent;
-        bool was_valid = task->progress_valid;
 
         if (task->state != TASK_RUNNING || progress->total == 0)
                 return;
@@ -270,17 +286,34 @@ void task_measured(Task *task, const Progress *progress) {
         update_rate(task, done, now);
         task->bytes_done = done;
         task->bytes_total = MAX(progress->total, done);
-        task->progress_valid = true;
         percent = (unsigned) ((double) done * 100 / (double) task->bytes_total);
-        percent = CLAMP(percent, task->percent, PERCENT_UNFINISHED_MAX);
         task->expected_end = 0;
         if (task->rate > 0)
                 task->expected_end = g_get_real_time() +
                                      (gint64) ((double) (task->bytes_total - done) /
                                                      (double) task->rate * G_USEC_PER_SEC);
 
-        announce_progress(task, percent != task->percent, !was_valid, now);
-        task->percent = percent;
+        show_percent(task, percent);
+}
+
+/* By bytes where all know theirs, otherwise each counts the same. */
+void task_parts_measured(Task *task) {
+        Progress sum = {0, 0};
+        bool known = true;
+        unsigned percent = 0;
+
+        for (unsigned i = 0; i < task->parts->len; i++) {
+                const Task *part = task->parts->pdata[i];
+
+                known = known && (part->bytes_total > 0 || task_is_complete(part));
+                percent += part->percent;
+                sum.done += part->bytes_done;
+                sum.total += part->bytes_total;
+        }
+        if (known && sum.total > 0)
+                task_measured(task, &sum);
+        else if (task->state == TASK_RUNNING && task->parts->len > 0)
+                show_percent(task, percent / task->parts->len);
 }
 
 static void log_end(const Task *task) {

@@ -93,6 +93,12 @@ struct Task {
         GQueue log;          /* of TaskLogLine */
         bool keep;           /* DeleteOnCompletion is false */
 
+        uint32_t whole_id; /* ID of the task that this one is a part of; 0: none */
+        GArray *part_ids;  /* uint32_t, of its parts; NULL without */
+        Task *whole;       /* while that is unfinished */
+        GPtrArray *parts;  /* of Task, not owned, while it is unfinished; NULL without */
+        bool home;         /* its job has ended; it waits for its parts */
+
         Job *job;             /* NULL once finished */
         sd_bus_message *call; /* an immediate operation's, to be answered at the end */
         TaskReply reply;
@@ -103,7 +109,9 @@ struct Task {
 };
 
 /* What a new task is made of. "request" is taken; the rest is copied. */
-typedef struct TaskSpec {
+typedef struct TaskSpec TaskSpec;
+
+struct TaskSpec {
         const Operation *operation;
         const char *object;
         const MachineFacts *facts; /* of the machine; NULL for the Manager */
@@ -111,7 +119,9 @@ typedef struct TaskSpec {
         Request *request;
         sd_bus_message *call; /* only for an immediate operation */
         TaskReply reply;
-} TaskSpec;
+        const char *name;       /* of the object, where it is no machine; or NULL */
+        const GPtrArray *parts; /* of TaskSpec, for the sub-tasks; NULL without */
+};
 
 /* An empty task in TASK_WAITING, for task_new() and task_load(). */
 Task *task_alloc(TaskList *list, uint32_t id, const Operation *operation, uid_t owner);
@@ -141,7 +151,8 @@ void task_set_state(Task *task, TaskState state);
 void task_set_status(Task *task, const char *text);
 void task_set_committed(Task *task);
 void task_measured(Task *task, const Progress *progress);
-void task_finish(Task *task); /* takes the outcome from the job */
+void task_parts_measured(Task *task); /* takes the progress from its parts */
+void task_finish(Task *task);         /* takes the outcome from the job */
 void task_log(Task *task, int priority, const char *text);
 
 /* To and from the ledger. task_load() gives NULL for a record of something that this version does

@@ -6,6 +6,7 @@
 #include "bus/bus-object.h"
 #include "bus/bus-options.h"
 #include "bus/bus-property.h"
+#include "service/collection.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "service/snapshot.h"
@@ -23,7 +24,9 @@ const PublishedProperty manager_properties[] = {
 static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
         const Operation *operation = operation_find("Manager", sd_bus_message_get_member(call));
 
-        return operation_call(userdata, call, operation, NULL, NULL, TASK_REPLY_OBJECT, ret_error);
+        const CallSubject subject = {.path = PATH_MANAGER};
+
+        return operation_call(userdata, call, operation, &subject, TASK_REPLY_OBJECT, ret_error);
 }
 
 static int method_find_virtual_machine(
@@ -274,6 +277,8 @@ static int on_root_call(sd_bus_message *call, void *userdata, sd_bus_error *ret_
                 r = append_manager_object(reply, userdata);
         if (r >= 0)
                 r = append_machine_objects(reply, userdata);
+        if (r >= 0)
+                r = collection_append_all(userdata, reply);
         if (r >= 0)
                 r = append_task_objects(reply, userdata);
         if (r >= 0)

@@ -18,6 +18,8 @@
 
 #include "bus/bus-error.h"
 #include "bus/bus-options.h"
+#include "collection/store.h"
+#include "service/collection.h"
 #include "service/operation-call.h"
 #include "service/operations.h"
 #include "service/snapshot.h"
@@ -86,12 +88,14 @@ static void add_machine(Manager *manager, MachineFacts *facts) {
         g_hash_table_insert(manager->machines, vm->uuid, vm);
         if (manager->announced)
                 vm_emit_added(vm);
+        collection_snapshots_changed(manager, vm->uuid);
         manager_touch(manager, MANAGER_PROPERTY_VIRTUAL_MACHINES);
 }
 
 static void remove_machine(Manager *manager, VirtualMachine *vm) {
         g_hash_table_steal(manager->machines, vm->uuid);
         vm_emit_removed(vm);
+        collection_snapshots_changed(manager, vm->uuid);
         vm_free(vm);
         manager_touch(manager, MANAGER_PROPERTY_VIRTUAL_MACHINES);
 }
@@ -348,12 +352,24 @@ static void on_backend_lost(void *userdata) {
 
 /* Hooks of the tasks */
 
+static bool admit_collection(Manager *manager, const Task *task, GError **error) {
+        if (collection_at_path(manager, task->object))
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_COLLECTION,
+                        "The collection is gone");
+        return false;
+}
+
 static bool on_task_admit(Task *task, void *userdata, GError **error) {
         Manager *manager = userdata;
         VirtualMachine *vm = vm_at_path(manager, task->object);
         const Request *request = task->job->request;
         const char *snapshot = request ? request->snapshot : NULL;
 
+        if (request && request->collection)
+                return admit_collection(manager, task, error);
+        if (g_str_equal(task->object, PATH_MANAGER))
+                return true;
         if (!vm) {
                 g_set_error(error, VIRTASK_ERROR,
                                 manager->connected ? VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE
@@ -403,6 +419,8 @@ static void on_task_settled(Task *task, void *userdata) {
         vm = vm_at_path(manager, task->object);
         if (vm)
                 vm_announce(vm);
+        else
+                collection_refresh(manager);
 }
 
 static void on_task_completed(Task *task, void *userdata) {
@@ -470,6 +488,7 @@ static bool build_tasks(Manager *manager, const ManagerOptions *options, GError 
                         .mailbox = manager->mailbox,
                         .pool = manager->pool,
                         .backend = manager->backend,
+                        .collections = manager->store,
                         .publisher = manager->publisher,
                         .peers = manager->peers,
                         .authorizer = manager->authorizer,
@@ -501,6 +520,8 @@ static bool publish(Manager *manager, GError **error) {
         if (r >= 0)
                 r = snapshot_publish(manager);
         if (r >= 0)
+                r = collection_publish(manager);
+        if (r >= 0)
                 r = task_list_publish(manager->tasks);
         return r >= 0 || fail(error, "publish the objects", r);
 }
@@ -525,6 +546,10 @@ static bool build(Manager *manager, const ManagerOptions *options, GError **erro
         manager->peers = peer_list_new(manager->bus);
         manager->authorizer = authorizer_new(manager->bus, options->authorizer, manager->peers,
                         manager->config.dialogs_per_user, manager->config.dialogs);
+        manager->store = collection_store_new(options->state_directory, error);
+        if (!manager->store)
+                return false;
+        collection_load_all(manager);
         if (!build_tasks(manager, options, error) || !publish(manager, error))
                 return false;
         task_list_restore(manager->tasks, operations);
@@ -563,6 +588,8 @@ Manager *manager_free(Manager *manager) {
         g_hash_table_destroy(manager->missed);
         sd_event_source_disable_unref(manager->patience);
         task_list_free(manager->tasks);
+        collection_free_all(manager);
+        collection_store_free(manager->store);
         authorizer_free(manager->authorizer);
         peer_list_free(manager->peers);
         publisher_free(manager->publisher);

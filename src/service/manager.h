@@ -39,6 +39,9 @@ struct Manager {
         GHashTable *machines;  /* uuid -> VirtualMachine, owned */
         GHashTable *missed;    /* uuids of events that came before the machines were known */
         GHashTable *refreshes; /* uuid -> Refresh in progress, not owned */
+        CollectionStore *store;
+        GHashTable *collections; /* id -> CollectionObject, owned */
+        GHashTable *grouped;     /* "uuid/id" of a snapshot -> path of the collection of such */
         char *uri;
         Config config;
         Publication publication;

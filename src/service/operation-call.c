@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bus/bus-error.h"
+#include "service/collection.h"
 #include "service/operations.h"
 
 #define RETURN_VALUE_STARTED 4096U
@@ -39,8 +40,7 @@ typedef struct CallContext {
         Manager *manager;
         sd_bus_message *call;
         const Operation *operation;
-        VirtualMachine *vm;
-        const Snapshot *snapshot;
+        const CallSubject *subject;
         uid_t owner;
         Request *request;
         TaskReply reply;
@@ -52,8 +52,11 @@ static bool parse(CallContext *context, GError **error) {
         context->request = g_malloc0(operation->request_size);
         if (operation->parse && !operation->parse(context->call, context->request, error))
                 return false;
-        if (context->snapshot)
-                context->request->snapshot = g_strdup(context->snapshot->id);
+        if (context->subject->snapshot)
+                context->request->snapshot = g_strdup(context->subject->snapshot->id);
+        if (context->subject->collection)
+                context->request->collection =
+                                g_strdup(context->subject->collection->collection->id);
         return true;
 }
 
@@ -61,38 +64,59 @@ static bool parse(CallContext *context, GError **error) {
  * one: whoever is allowed all of "web1" could register anything under that name. But the dialog has
  * a place for a name, so polkit is told one that no machine can have. */
 static Verdict authorize(const CallContext *context, GError **error) {
-        const VirtualMachine *vm = context->vm;
-        const Snapshot *snapshot = context->snapshot;
+        const VirtualMachine *vm = context->subject->vm;
+        const Snapshot *snapshot = context->subject->snapshot;
+        const CollectionObject *collection = context->subject->collection;
         const char *of_machine[] = {"operation", context->operation->name, "uuid",
                         vm ? vm->facts->uuid : "", "vm", vm ? vm->facts->name : "",
                         snapshot ? "snapshot" : NULL, snapshot ? snapshot->facts->name : NULL,
                         NULL};
         const char *of_manager[] = {"operation", context->operation->name, "vm", "*new*", NULL};
+        const char *of_collection[] = {"operation", context->operation->name, "vm", "*collection*",
+                        "collection", collection ? collection->collection->name : "", "uuid",
+                        collection ? collection->collection->id : "", NULL};
 
         return authorizer_check(context->manager->authorizer, context->call,
-                        context->operation->action, vm ? of_machine : of_manager, error);
+                        context->operation->action,
+                        vm           ? of_machine
+                        : collection ? of_collection
+                                     : of_manager,
+                        error);
 }
 
 /* A machine that is busy is reported as such, with the task that holds it, and not by the state
  * that it is passing through; only a machine that is free is asked for its state. */
 static bool check_state(const CallContext *context, GError **error) {
-        if (!context->vm || task_list_holder(context->manager->tasks, context->vm->path))
+        const VirtualMachine *vm = context->subject->vm;
+
+        if (!vm || task_list_holder(context->manager->tasks, vm->path))
                 return true;
-        return operation_check_state(context->operation, context->request, context->vm, error);
+        return operation_check_state(context->operation, context->request, vm, error);
 }
 
 static Task *make_task(CallContext *context, GError **error) {
-        bool immediate = context->operation->flags & OPERATION_IMMEDIATE;
-        const TaskSpec spec = {
-                        .operation = context->operation,
-                        .object = context->vm ? context->vm->path : PATH_MANAGER,
-                        .facts = context->vm ? context->vm->facts : NULL,
+        const CallSubject *subject = context->subject;
+        const Operation *operation = context->operation;
+        bool immediate = operation->flags & OPERATION_IMMEDIATE;
+        g_autoptr(GPtrArray) parts = NULL;
+        TaskSpec spec = {
+                        .operation = operation,
+                        .object = subject->path,
+                        .facts = subject->vm ? subject->vm->facts : NULL,
+                        .name = subject->collection ? subject->collection->collection->name : NULL,
                         .owner = context->owner,
-                        .request = g_steal_pointer(&context->request),
                         .call = immediate ? context->call : NULL,
                         .reply = context->reply,
         };
 
+        if (operation->part) {
+                parts = collection_make_parts(subject->collection, operation, context->request,
+                                context->owner, error);
+                if (!parts)
+                        return NULL;
+                spec.parts = parts;
+        }
+        spec.request = g_steal_pointer(&context->request);
         return task_list_add(context->manager->tasks, &spec, error);
 }
 
@@ -115,15 +139,13 @@ static Verdict proceed(CallContext *context, Task **ret_task, GError **error) {
 int operation_call(Manager *manager,
                 sd_bus_message *call,
                 const Operation *operation,
-                VirtualMachine *vm,
-                const Snapshot *snapshot,
+                const CallSubject *subject,
                 TaskReply reply,
                 sd_bus_error *ret_error) {
         CallContext context = {.manager = manager,
                         .call = call,
                         .operation = operation,
-                        .vm = vm,
-                        .snapshot = snapshot,
+                        .subject = subject,
                         .reply = reply};
         GError *error = NULL;
         Task *task = NULL;

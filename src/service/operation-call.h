@@ -15,16 +15,24 @@ bool operation_check_state(const Operation *operation,
                 const VirtualMachine *vm,
                 GError **error);
 
+typedef struct CollectionObject CollectionObject;
+
+/* What an operation is called on. */
+typedef struct CallSubject {
+        const char *path; /* of the task's Subject: of a snapshot that of its machine */
+        const VirtualMachine *vm;
+        const Snapshot *snapshot; /* of vm; NULL: not on a snapshot */
+        const CollectionObject *collection;
+} CallSubject;
+
 /* Handles the call from its arguments to its answer. The message stands at the operation's own
- * arguments. "vm" is NULL for an operation of the Manager, "snapshot" for one of something else
- * than a snapshot of the machine. "reply" says how an immediate operation is answered; others
+ * arguments. "reply" says how an immediate operation is answered; others
  * answer with the task, and with 4096 before it for TASK_REPLY_STATE_CHANGE. What a vtable handler
  * returns. */
 int operation_call(Manager *manager,
                 sd_bus_message *call,
                 const Operation *operation,
-                VirtualMachine *vm,
-                const Snapshot *snapshot,
+                const CallSubject *subject,
                 TaskReply reply,
                 sd_bus_error *ret_error);
 

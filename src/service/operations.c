@@ -5,6 +5,7 @@
 
 #include "service/operations.h"
 
+#include "collection/operations.h"
 #include "lifecycle/operations.h"
 #include "snapshot/operations.h"
 
@@ -28,5 +29,14 @@ const Operation *const operations[] = {
                 &operation_snapshot_destroy_tree,
                 &operation_snapshot_clear_state,
                 &operation_snapshot_rename,
+                &operation_collection_define,
+                &operation_collection_add_member,
+                &operation_collection_remove_member,
+                &operation_collection_rename,
+                &operation_collection_destroy,
+                &operation_collection_snapshot,
+                &operation_group_apply,
+                &operation_group_destroy,
+                &operation_group_rename,
                 NULL,
 };

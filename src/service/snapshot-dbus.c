@@ -9,6 +9,7 @@
 
 #include "bus/bus-object.h"
 #include "bus/bus-property.h"
+#include "service/collection.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "service/snapshot.h"
@@ -22,11 +23,13 @@
 #define TYPE_RECOVERY        32768
 
 static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-        Snapshot *snapshot = userdata;
+        const Snapshot *snapshot = userdata;
+        const CallSubject subject = {
+                        .path = snapshot->vm->path, .vm = snapshot->vm, .snapshot = snapshot};
         const Operation *operation = operation_find("Snapshot", sd_bus_message_get_member(call));
 
-        return operation_call(snapshot->vm->manager, call, operation, snapshot->vm, snapshot,
-                        TASK_REPLY_NOTHING, ret_error);
+        return operation_call(snapshot->vm->manager, call, operation, &subject, TASK_REPLY_NOTHING,
+                        ret_error);
 }
 
 #define TEXT_GETTER(...)   TEXT_GETTER_OF(const Snapshot *snapshot, __VA_ARGS__)
@@ -45,6 +48,10 @@ TEXT_GETTER(virtual_system_type, 's', system_type(snapshot))
 NUMBER_GETTER(consistency_level, 'q', uint16_t, snapshot->facts->consistency)
 NUMBER_GETTER(has_saved_state, 'b', int, snapshot->facts->has_memory)
 NUMBER_GETTER(is_current, 'b', int, snapshot->facts->current)
+TEXT_GETTER(snapshot_collection,
+                'o',
+                collection_of_snapshot(snapshot->vm->manager, snapshot->vm->uuid, snapshot->id)
+                                ?: "/")
 TEXT_GETTER(notes, 's', snapshot->facts->notes ?: "")
 
 GETTER(children) {
@@ -72,6 +79,7 @@ static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_PROPERTY("VirtualSystemType", "s", property_get_virtual_system_type, 0, CONST),
         SD_BUS_PROPERTY("ConsistencyLevel", "q", property_get_consistency_level, 0, CONST),
         SD_BUS_PROPERTY("HasSavedState", "b", property_get_has_saved_state, 0, EMITS),
+        SD_BUS_PROPERTY("SnapshotCollection", "o", property_get_snapshot_collection, 0, EMITS),
         SD_BUS_PROPERTY("IsCurrent", "b", property_get_is_current, 0, EMITS),
         SD_BUS_PROPERTY("Notes", "s", property_get_notes, 0, EMITS),
         SD_BUS_VTABLE_END

@@ -17,6 +17,7 @@ static const PublishedProperty snapshot_properties[] = {
                 {INTERFACE, "HasSavedState"},
                 {INTERFACE, "IsCurrent"},
                 {INTERFACE, "Notes"},
+                {INTERFACE, "SnapshotCollection"},
                 {NULL, NULL},
 };
 

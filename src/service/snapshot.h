@@ -14,6 +14,7 @@ enum {
         SNAPSHOT_PROPERTY_HAS_SAVED_STATE = 1 << 3,
         SNAPSHOT_PROPERTY_IS_CURRENT = 1 << 4,
         SNAPSHOT_PROPERTY_NOTES = 1 << 5,
+        SNAPSHOT_PROPERTY_SNAPSHOT_COLLECTION = 1 << 6,
 };
 
 typedef struct Snapshot {

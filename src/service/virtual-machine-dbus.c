@@ -24,13 +24,22 @@
 #define OPERATIONAL_STATUS_OK          2
 #define OPERATIONAL_STATUS_IN_SERVICE  11
 
+static int call_operation(VirtualMachine *vm,
+                sd_bus_message *call,
+                const Operation *operation,
+                TaskReply reply,
+                sd_bus_error *ret_error) {
+        const CallSubject subject = {.path = vm->path, .vm = vm};
+
+        return operation_call(vm->manager, call, operation, &subject, reply, ret_error);
+}
+
 static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
         VirtualMachine *vm = userdata;
         const Operation *operation =
                         operation_find("VirtualMachine", sd_bus_message_get_member(call));
 
-        return operation_call(
-                        vm->manager, call, operation, vm, NULL, TASK_REPLY_NOTHING, ret_error);
+        return call_operation(vm, call, operation, TASK_REPLY_NOTHING, ret_error);
 }
 
 static int method_snapshot_operation(
@@ -39,13 +48,12 @@ static int method_snapshot_operation(
         const Operation *operation =
                         operation_find("SnapshotService", sd_bus_message_get_member(call));
 
-        return operation_call(
-                        vm->manager, call, operation, vm, NULL, TASK_REPLY_NOTHING, ret_error);
+        return call_operation(vm, call, operation, TASK_REPLY_NOTHING, ret_error);
 }
 
 /* The options of an immediate operation, which has none. */
 static int skip_options(sd_bus_message *call, GError **error) {
-        Request unused = {false, false, NULL};
+        Request unused = {0};
 
         return bus_options_read(call, NULL, NULL, &unused, error);
 }
@@ -68,8 +76,7 @@ static int method_request_state_change(
         }
         if (operation->flags & OPERATION_IMMEDIATE && !skip_options(call, &error))
                 return bus_error_take(ret_error, error);
-        return operation_call(
-                        vm->manager, call, operation, vm, NULL, TASK_REPLY_STATE_CHANGE, ret_error);
+        return call_operation(vm, call, operation, TASK_REPLY_STATE_CHANGE, ret_error);
 }
 
 #define TEXT_GETTER(...)   TEXT_GETTER_OF(const VirtualMachine *vm, __VA_ARGS__)

@@ -7,6 +7,7 @@
 #include "service/virtual-machine.h"
 
 #include "jobs/task-list.h"
+#include "service/collection.h"
 #include "service/manager.h"
 #include "service/snapshot.h"
 
@@ -109,6 +110,8 @@ void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
         if (had_saved_state != vm_has_saved_state(vm))
                 mask |= MACHINE_PROPERTY_HAS_SAVED_STATE;
         mask |= snapshot_apply_facts(vm, old);
+        if (mask & MACHINE_PROPERTY_SNAPSHOTS)
+                collection_snapshots_changed(vm->manager, vm->uuid);
         announce(vm, mask);
 }
 

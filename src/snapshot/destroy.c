@@ -16,6 +16,7 @@
 #include "disk/image.h"
 #include "jobs/job.h"
 #include "snapshot/collect.h"
+#include "snapshot/destroy.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/operations.h"
 #include "snapshot/tree.h"
@@ -216,34 +217,39 @@ static bool destroy_below(Job *job,
         return true;
 }
 
-static bool destroy(Job *job, bool with_children, GError **error) {
-        const Request *request = job->request;
-        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+bool snapshot_destroy(
+                Job *job, virDomainPtr domain, const char *id, bool with_children, GError **error) {
         g_autoptr(SnapshotTree) tree = NULL;
         const SnapshotDefinition *snapshot;
 
-        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error) ||
-                        !job_commit(job))
+        if (!put_below_right(job, domain, error))
                 return false;
-        if (!put_below_right(job, loan.domain, error))
-                return false;
-        tree = snapshot_tree_read(loan.domain, error);
+        tree = snapshot_tree_read(domain, error);
         if (!tree)
                 return false;
-        snapshot = snapshot_tree_find(tree, request->snapshot);
-        if (!snapshot && job->mode == JOB_RUN) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
-                                "The snapshot '%s' is gone", request->snapshot);
+        snapshot = snapshot_tree_find(tree, id);
+        if (snapshot && with_children && !destroy_below(job, domain, tree, id, error))
                 return false;
-        }
-        if (snapshot && with_children &&
-                        !destroy_below(job, loan.domain, tree, snapshot->id, error))
+        if (snapshot && !destroy_one(job, domain, tree, snapshot, error))
                 return false;
-        if (snapshot && !destroy_one(job, loan.domain, tree, snapshot, error))
-                return false;
-        if (!remove_rest_of_doomed(job, loan.domain, tree, error))
-                return false;
-        return collect_images(job, loan.domain, error);
+        return remove_rest_of_doomed(job, domain, tree, error) &&
+               collect_images(job, domain, error);
+}
+
+static bool check_exists(virDomainPtr domain, const char *id, GError **error) {
+        g_autoptr(virDomainSnapshot) snapshot = virDomainSnapshotLookupByName(domain, id, 0);
+
+        return snapshot || fail(error, "find", id);
+}
+
+static bool destroy(Job *job, bool with_children, GError **error) {
+        const Request *request = job->request;
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+
+        return backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error) &&
+               job_commit(job) &&
+               (job->mode == JOB_SETTLE || check_exists(loan.domain, request->snapshot, error)) &&
+               snapshot_destroy(job, loan.domain, request->snapshot, with_children, error);
 }
 
 static bool destroy_run(Job *job, GError **error) {

@@ -25,6 +25,7 @@
         X(LIMITS_EXCEEDED,           ERROR_DBUS   "LimitsExceeded",          0xA0040203, "VM_E_OUT_OF_RESOURCE",       2, 32778, 3, "A limit is reached") \
         X(NO_SUCH_VIRTUAL_MACHINE,   ERROR_PREFIX "NoSuchVirtualMachine",    0xA0040207, "VM_E_VM_UNKNOWN",            4, 32777, 2, "There is no such virtual machine") \
         X(NO_SUCH_SNAPSHOT,          ERROR_PREFIX "NoSuchSnapshot",          0x80070490, "",                           4, 32777, 2, "There is no such snapshot") \
+        X(NO_SUCH_COLLECTION,        ERROR_PREFIX "NoSuchCollection",        0x80070490, "",                           4, 32777, 2, "There is no such collection") \
         X(NO_SUCH_TASK,              ERROR_PREFIX "NoSuchTask",              0x80070490, "",                           4, 32777, 2, "There is no such task") \
         X(NOT_RUNNING,               ERROR_PREFIX "NotRunning",              0xA0040206, "VM_E_VM_NOT_RUNNING",        5, 32775, 2, "The virtual machine is not running") \
         X(ALREADY_RUNNING,           ERROR_PREFIX "AlreadyRunning",          0xA0040500, "VM_E_VM_RUNNING",            5, 32775, 2, "The virtual machine is running") \

@@ -15,6 +15,7 @@
         X(LIMITS_EXCEEDED,           "Eine Grenze ist erreicht", "Une limite est atteinte") \
         X(NO_SUCH_VIRTUAL_MACHINE,   "Diese virtuelle Maschine gibt es nicht", "Cette machine virtuelle n’existe pas") \
         X(NO_SUCH_SNAPSHOT,          "Diesen Snapshot gibt es nicht", "Cet instantané n’existe pas") \
+        X(NO_SUCH_COLLECTION,        "Diese Sammlung gibt es nicht", "Cette collection n’existe pas") \
         X(NO_SUCH_TASK,              "Diese Aufgabe gibt es nicht", "Cette tâche n’existe pas") \
         X(NOT_RUNNING,               "Die virtuelle Maschine läuft nicht", "La machine virtuelle n’est pas en marche") \
         X(ALREADY_RUNNING,           "Die virtuelle Maschine läuft", "La machine virtuelle est en marche") \

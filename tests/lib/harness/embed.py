@@ -37,9 +37,9 @@ class Guest:
     What the guest printed is in "lines"; it counts, says "ready" when it boots, "damaged" when memory is not as it was,
     and obeys send(): p power off, r reset, c crash (with panic=True). It writes its count to its disk, too.
 
-    With uefi=True only the firmware runs."""
+    With uefi=True only the firmware runs; commandline is a <qemu:commandline>."""
 
-    def __init__(self, scratch, name, memory=64, panic=False, devices='', disk_format='raw', uefi=False):
+    def __init__(self, scratch, name, memory=64, panic=False, devices='', disk_format='raw', uefi=False, commandline=''):
         self.name = name
         self.memory = memory
         self.uuid = str(uuid.uuid4())
@@ -75,6 +75,9 @@ class Guest:
         self.xml = (text[:begin] + f'<serial type="unix"><source mode="connect" path="{serial}"/>' + text[end:]
                     ).replace('<devices>', '<devices>' + ("<panic model='isa'/>" if panic else '') + devices
                               ).replace('</name>', f'</name><uuid>{self.uuid}</uuid>')
+        if commandline:
+            self.xml = self.xml.replace('<domain ', '<domain xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0" ').replace(
+                '</domain>', f'{commandline}</domain>')
         if uefi:
             # It starts the firmware and nothing else: a boot sector is none for it.
             self.xml = self.xml.replace('<os>', '<os firmware="efi">').replace('machine="pc"', 'machine="q35"').replace(

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Collection.CreateSnapshot: Msvm_CollectionSnapshotService::CreateSnapshot. The machines take each
+ * step together, so that what their disks hold is of one moment:
+ *
+ *     prepare one by one ── freeze all ── stop all ── take all ── all go on ── thaw all ── note
+ *
+ * Nothing that one guest was told by another before it stopped is missing on the other's disk. The
+ * collection of snapshots is written last; while it is not there, an interruption and a failure end
+ * with every machine as it was. */
+
+#include <string.h>
+
+#include "bus/bus-path.h"
+#include "collection/operations.h"
+#include "collection/store.h"
+#include "collection/together.h"
+#include "jobs/job.h"
+#include "snapshot/creation.h"
+#include "snapshot/destroy.h"
+#include "snapshot/operations.h"
+
+#define TYPE_STANDARD 1
+#define TYPE_RECOVERY 2
+
+#define WIDTH COLLECTION_MEMBERS_MAX /* machines at a time */
+
+#define MEMORY_ID "Id" /* of the collection of snapshots */
+
+static bool snapshot_parse(sd_bus_message *call, void *request, GError **error) {
+        SnapshotRequest *own = request;
+
+        if (!snapshot_request_read(call, own, error))
+                return false;
+        if (own->type == TYPE_STANDARD || own->type == TYPE_RECOVERY)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
+                        "The snapshot type must be 1 (standard) or 2 (recovery)");
+        return false;
+}
+
+/* Disks alone do not fit a saved state. */
+static void part_request(const void *request, const MachineFacts *facts, void *ret) {
+        const SnapshotRequest *whole = request;
+        SnapshotRequest *part = ret;
+
+        part->type = whole->type == TYPE_RECOVERY ? SNAPSHOT_TYPE_RECOVERY : SNAPSHOT_TYPE_DISKS;
+        part->consistency = whole->consistency;
+        if (machine_state_from_facts(facts) == MACHINE_SAVED) {
+                part->type = SNAPSHOT_TYPE_FULL;
+                part->consistency = CONSISTENCY_CRASH;
+        }
+        part->guest_backup_type = whole->guest_backup_type;
+        part->ignore_others = whole->ignore_others;
+        part->name = g_strdup(whole->name);
+        part->notes = g_strdup(whole->notes);
+}
+
+/* A step that all machines take */
+
+typedef struct Member {
+        Job *job;
+        Creation *creation;
+        gint64 stopped_at; /* CLOCK_MONOTONIC */
+        bool taken;
+        GError *error; /* the first */
+} Member;
+
+typedef struct Group {
+        Job *job;
+        Member *members;
+        unsigned n;
+        bool (*step)(Member *member, GError **error);
+} Group;
+
+static void take_step(unsigned i, void *userdata) {
+        const Group *group = userdata;
+        Member *member = group->members + i;
+
+        /* The first error is the one that counts. */
+        (void) group->step(member, member->error ? NULL : &member->error);
+}
+
+static bool all_well(const Group *group) {
+        for (unsigned i = 0; i < group->n; i++)
+                if (group->members[i].error)
+                        return false;
+        return true;
+}
+
+static bool do_together(Group *group, bool (*step)(Member *member, GError **error)) {
+        group->step = step;
+        together_do(group->n, WIDTH, take_step, group);
+        return all_well(group);
+}
+
+static bool freeze(Member *member, GError **error) {
+        return creation_freeze(member->creation, error);
+}
+
+static bool stop(Member *member, GError **error) {
+        bool ok = creation_stop(member->creation, error);
+
+        member->stopped_at = g_get_monotonic_time();
+        return ok;
+}
+
+static bool take(Member *member, GError **error) {
+        member->taken = creation_take(member->creation, error);
+        return member->taken;
+}
+
+static bool go_on(Member *member, GError **error) {
+        return creation_go_on(member->creation, error);
+}
+
+static bool thaw(Member *member, GError **error) {
+        return creation_thaw(member->creation, error);
+}
+
+static bool conclude(Member *member, GError **error) {
+        return creation_conclude(member->creation, error);
+}
+
+/* Also what was taken goes: the disk that goes on is the one from before, with what was written to
+ * the other since. */
+static bool take_back(Member *member, GError **error) {
+        if (!member->creation)
+                return true;
+        if (!member->taken) {
+                creation_undo(member->creation, &member->error);
+                return false;
+        }
+        return snapshot_destroy(member->job, creation_domain(member->creation),
+                        creation_id(member->creation), false, error);
+}
+
+/* The steps in their order */
+
+static bool prepare(Group *group) {
+        for (unsigned i = 0; i < group->n && !job_is_cancelled(group->job); i++) {
+                Member *member = group->members + i;
+
+                member->creation = creation_prepare(member->job, true, &member->error);
+                if (!member->creation)
+                        return false;
+        }
+        return !job_is_cancelled(group->job);
+}
+
+/* How far apart the guests stopped, and for how long. A machine that does not run stands still. */
+static void report_moment(const Group *group, gint64 gone_on) {
+        gint64 first = INT64_MAX, last = 0;
+        g_autofree char *spread = NULL, *stopped = NULL;
+
+        for (unsigned i = 0; i < group->n; i++) {
+                const Member *member = group->members + i;
+
+                if (!creation_is_running(member->creation))
+                        continue;
+                first = MIN(first, member->stopped_at);
+                last = MAX(last, member->stopped_at);
+        }
+        if (last == 0)
+                return;
+        spread = g_strdup_printf("%" G_GINT64_FORMAT, last - first);
+        stopped = g_strdup_printf("%" G_GINT64_FORMAT, gone_on - first);
+        job_result(group->job, "SpreadUSec", spread);
+        job_result(group->job, "StoppedUSec", stopped);
+}
+
+/* Whoever was stopped and frozen goes on, whatever happened. */
+static bool catch (Group *group) {
+        bool ok = do_together(group, freeze) && job_commit(group->job) &&
+                  do_together(group, stop) && do_together(group, take);
+
+        ok = do_together(group, go_on) && ok;
+        if (ok)
+                report_moment(group, g_get_monotonic_time());
+        return do_together(group, thaw) && ok && do_together(group, conclude);
+}
+
+static Collection *describe(const Group *group, const char *id, uint64_t created) {
+        const SnapshotRequest *request = group->job->request;
+        g_autoptr(GDateTime) now = g_date_time_new_now_local();
+        g_autofree char *date = g_date_time_format(now, "%F %H.%M.%S");
+        Collection *snapshots = collection_new(COLLECTION_OF_SNAPSHOTS, id, request->name ?: date);
+
+        for (unsigned i = 0; i < group->n; i++)
+                collection_add(snapshots, group->members[i].job->uuid,
+                                creation_id(group->members[i].creation));
+        g_strlcpy(snapshots->origin, request->common.collection, sizeof(snapshots->origin));
+        snapshots->type = (uint16_t) request->type;
+        snapshots->consistency = request->consistency == CONSISTENCY_APPLICATION
+                                                 ? CONSISTENCY_APPLICATION
+                                                 : CONSISTENCY_CRASH;
+        snapshots->created = created;
+        return snapshots;
+}
+
+static bool note(Group *group, const char *id, uint64_t created, GError **error) {
+        g_autoptr(Collection) snapshots = describe(group, id, created);
+
+        if (!collection_store_put(group->job->collections, snapshots, error))
+                return false;
+        group->job->result_object = bus_path_snapshot_collection(id);
+        return true;
+}
+
+static void set_failure(const Group *group, GError **error) {
+        for (unsigned i = 0; i < group->n; i++) {
+                const Member *member = group->members + i;
+
+                if (member->error)
+                        together_propagate(error, member->job, member->error);
+        }
+}
+
+/* A lost connection is the whole's: settle() begins anew with all of them. */
+static bool is_lost(const Group *group) {
+        for (unsigned i = 0; i < group->n; i++)
+                if (g_error_matches(group->members[i].error, VIRTASK_ERROR,
+                                    VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE))
+                        return true;
+        return false;
+}
+
+static void group_clear(Group *group) {
+        for (unsigned i = 0; i < group->n; i++) {
+                creation_free(group->members[i].creation);
+                g_clear_error(&group->members[i].error);
+        }
+        g_free(group->members);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Group, group_clear)
+
+static void group_init(Group *group, Job *job) {
+        group->job = job;
+        group->n = job->parts->len;
+        group->members = g_new0(Member, group->n);
+        for (unsigned i = 0; i < group->n; i++)
+                group->members[i].job = job->parts->pdata[i];
+}
+
+static bool snapshot_run(Job *job, GError **error) {
+        g_autofree char *id = g_uuid_string_random();
+        uint64_t created = (uint64_t) g_get_real_time();
+        g_auto(Group) group = {0};
+
+        group_init(&group, job);
+        if (!job_remember(job, MEMORY_ID, id, error))
+                return false;
+        if (prepare(&group) && catch (&group) && note(&group, id, created, error))
+                return true;
+        if (!is_lost(&group))
+                (void) do_together(&group, take_back);
+        if (is_lost(&group) || !*error) {
+                g_clear_error(error);
+                set_failure(&group, error);
+        }
+        return false;
+}
+
+/* After an interruption */
+
+/* A snapshot that is whole has to go if the group is not. */
+static bool take_back_settled(Member *member, GError **error) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+        g_autofree char *id = NULL;
+
+        if (!creation_settle(member->job, error))
+                return false;
+        id = g_strdup(g_hash_table_lookup(member->job->results, "SnapshotID"));
+        return backend_open_domain(member->job->backend, BACKEND_LONG, member->job->uuid, &loan,
+                               error) &&
+               snapshot_destroy(member->job, loan.domain, id, false, error);
+}
+
+static bool settle_whole(Member *member, GError **error) {
+        return creation_settle(member->job, error);
+}
+
+static bool snapshot_settle(Job *job, GError **error) {
+        const char *id = job_recall(job, MEMORY_ID);
+        g_autoptr(Collection) snapshots =
+                        id ? collection_store_find(job->collections, id, NULL) : NULL;
+        g_auto(Group) group = {0};
+
+        if (job->parts)
+                group_init(&group, job);
+        for (unsigned i = 0; i < group.n; i++)
+                creation_wake(group.members[i].job);
+        if (snapshots) {
+                job->result_object = bus_path_snapshot_collection(id);
+                if (do_together(&group, settle_whole))
+                        return true;
+        } else
+                (void) do_together(&group, take_back_settled);
+        set_failure(&group, error);
+        if (!*error)
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                                "Taking the snapshot was interrupted; nothing has changed");
+        return false;
+}
+
+const Operation operation_collection_snapshot = {
+                .name = "collection-snapshot",
+                .interface = "Collection",
+                .member = "CreateSnapshot",
+                .signature = "qa{sv}",
+                .argument_names = "snapshot_type\0snapshot_settings\0task\0",
+                .action = "org.virtask1.snapshot",
+                .gerund = "Taking a snapshot of",
+                .job_type = 198,
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US |
+                         OPERATION_FAMILY_A,
+                .lane = LANE_LONG,
+                .request_size = sizeof(SnapshotRequest),
+                .parse = snapshot_parse,
+                .request_store = snapshot_request_store,
+                .request_load = snapshot_request_load,
+                .request_clear = snapshot_request_clear,
+                .run = snapshot_run,
+                .settle = snapshot_settle,
+                .part = &operation_snapshot_create,
+                .part_request = part_request,
+};

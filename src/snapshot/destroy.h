@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The end of a snapshot, for operations that are not Destroy. Worker. */
+
+#include <libvirt/libvirt.h>
+
+#include "jobs/job.h"
+
+/* Removes the snapshot, with all below it if that is asked for; what the machine and other
+ * snapshots show stays. Can be repeated after an interruption, from what the job remembers: one
+ * that is gone is no error. */
+bool snapshot_destroy(
+                Job *job, virDomainPtr domain, const char *id, bool with_children, GError **error);

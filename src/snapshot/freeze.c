@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A guest that stays frozen can do nothing any more, and a guest is frozen by one call and thawed
+ * by another. So what is frozen is noted before, and the note goes when it is thawed:
+ *
+ *     does it answer? ── note ── freeze ── (snapshot) ── thaw, again and again ── remove note
+ *
+ * libvirt could do both itself (VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE), but not for several machines,
+ * tries to thaw once, and waits for the agent as long as that takes. libvirt's error does not tell
+ * whether a freeze that got no answer was heard. An agent that hangs is therefore asked for
+ * something harmless first: libvirt waits for 5 seconds then, and no freeze was under way. */
+
+#include "snapshot/freeze.h"
+
+#include <libvirt/virterror.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "backend/backend-error.h"
+
+/* libvirt waits for ever otherwise. To freeze, the guest has to write what it holds back, and to
+ * run the hooks of its databases. */
+#define FREEZE_SECONDS 60
+#define THAW_SECONDS   10
+
+#define THAW_USEC (300 * G_USEC_PER_SEC)
+#define THAW_MSEC 500 /* between two attempts */
+
+#define MEMORY_FROZEN "Frozen" /* UUIDs */
+
+typedef enum Thaw {
+        THAW_DONE,
+        THAW_NOTHING, /* it was not frozen any more */
+        THAW_AGAIN,
+        THAW_LOST, /* the connection */
+} Thaw;
+
+static bool is_noted(const Job *job, const char *uuid) {
+        const char *noted = job_recall(job, MEMORY_FROZEN);
+
+        return noted && strstr(noted, uuid);
+}
+
+static bool note(Job *job, const char *uuid, GError **error) {
+        const char *noted = job_recall(job, MEMORY_FROZEN);
+        g_autofree char *text = g_strdup_printf("%s %s", noted ?: "", uuid);
+
+        return is_noted(job, uuid) || job_remember(job, MEMORY_FROZEN, text, error);
+}
+
+static void remove_note(Job *job, const char *uuid) {
+        g_auto(GStrv) parts = g_strsplit(job_recall(job, MEMORY_FROZEN), uuid, 2);
+        g_autofree char *text = g_strjoinv("", parts);
+
+        /* If that is not written, settle() thaws once more. */
+        (void) job_remember(job, MEMORY_FROZEN, text, NULL);
+}
+
+/* An answer that it can't tell the time is one. */
+static bool does_answer(virDomainPtr domain) {
+        long long seconds;
+        unsigned nanoseconds;
+
+        return virDomainGetTime(domain, &seconds, &nanoseconds, 0) == 0 ||
+               virGetLastErrorCode() == VIR_ERR_INTERNAL_ERROR;
+}
+
+/* libvirt's own value; what it was before can't be read. */
+static void forget_timeout(virDomainPtr domain) {
+        (void) virDomainAgentSetResponseTimeout(domain, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+}
+
+bool freeze_begin(Job *job, virDomainPtr domain, GError **error) {
+        char uuid[VIR_UUID_STRING_BUFLEN] = "";
+        int n = -1;
+
+        (void) virDomainGetUUIDString(domain, uuid);
+        if (virDomainAgentSetResponseTimeout(domain, FREEZE_SECONDS, 0) == 0 &&
+                        does_answer(domain)) {
+                if (!note(job, uuid, error))
+                        return false;
+                n = virDomainFSFreeze(domain, NULL, 0, 0);
+        }
+        if (n < 0)
+                backend_error_set(error, "Failed to freeze the file systems of '%s'",
+                                virDomainGetName(domain));
+        else if (n == 0)
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
+                                "'%s' has no file system that can be frozen",
+                                virDomainGetName(domain));
+        if (!is_noted(job, uuid))
+                forget_timeout(domain);
+        return n > 0;
+}
+
+/* The agent of a guest that is not frozen answers 0. */
+static Thaw thaw(virDomainPtr domain) {
+        g_autoptr(GError) error = NULL;
+        int n;
+
+        (void) virDomainAgentSetResponseTimeout(domain, THAW_SECONDS, 0);
+        n = virDomainFSThaw(domain, NULL, 0, 0);
+        if (n >= 0)
+                return n > 0 ? THAW_DONE : THAW_NOTHING;
+        backend_error_set(&error, "Failed to thaw");
+        if (g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE))
+                return THAW_LOST;
+        if (g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE) ||
+                        virDomainIsActive(domain) == 0)
+                return THAW_NOTHING;
+        return THAW_AGAIN;
+}
+
+static void finish(Job *job, virDomainPtr domain, const char *uuid, Thaw result, bool *held) {
+        if (result == THAW_NOTHING)
+                *held = false;
+        forget_timeout(domain);
+        remove_note(job, uuid);
+}
+
+/* One attempt for each: one that does not answer does not keep the others. */
+static Thaw thaw_all(Job *job, virDomainPtr *domains, size_t n, bool *held) {
+        Thaw worst = THAW_DONE;
+
+        for (size_t i = 0; i < n; i++) {
+                char uuid[VIR_UUID_STRING_BUFLEN] = "";
+                Thaw result;
+
+                (void) virDomainGetUUIDString(domains[i], uuid);
+                if (!is_noted(job, uuid))
+                        continue;
+                result = thaw(domains[i]);
+                if (result == THAW_DONE || result == THAW_NOTHING)
+                        finish(job, domains[i], uuid, result, held);
+                worst = MAX(worst, result);
+        }
+        return worst;
+}
+
+bool freeze_end(Job *job, virDomainPtr *domains, size_t n, bool *ret_held, GError **error) {
+        gint64 end = g_get_monotonic_time() + THAW_USEC;
+        bool held = true, waited = false;
+        Thaw result;
+
+        while ((result = thaw_all(job, domains, n, &held)) == THAW_AGAIN &&
+                        g_get_monotonic_time() < end && !job_is_disowned(job)) {
+                job_status(job, "waiting for the guest agent");
+                job_wait(job, THAW_MSEC);
+                waited = true;
+        }
+        if (waited)
+                job_status(job, "");
+        if (result == THAW_LOST) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE,
+                                "The connection was lost while a guest was frozen");
+                return false;
+        }
+        if (result == THAW_AGAIN) {
+                held = false;
+                job_log(job, LOG_ERR, "The guest's file systems could not be thawed");
+        }
+        if (ret_held)
+                *ret_held = held;
+        return true;
+}
