@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "backend/stop-watch.h"
 #include "bus/bus-path.h"
 #include "collection/operations.h"
 #include "collection/store.h"
@@ -61,7 +62,8 @@ static void part_request(const void *request, const MachineFacts *facts, void *r
 typedef struct Member {
         Job *job;
         Creation *creation;
-        gint64 stopped_at; /* CLOCK_MONOTONIC */
+        StopWatch *watch;
+        gint64 stopped_at; /* CLOCK_REALTIME; as we know it, see the watch */
         bool taken;
         GError *error; /* the first */
 } Member;
@@ -101,7 +103,7 @@ static bool freeze(Member *member, GError **error) {
 static bool stop(Member *member, GError **error) {
         bool ok = creation_stop(member->creation, error);
 
-        member->stopped_at = g_get_monotonic_time();
+        member->stopped_at = g_get_real_time();
         return ok;
 }
 
@@ -144,22 +146,25 @@ static bool prepare(Group *group) {
                 member->creation = creation_prepare(member->job, true, &member->error);
                 if (!member->creation)
                         return false;
+                if (creation_is_running(member->creation))
+                        member->watch = stop_watch_new(creation_domain(member->creation));
         }
         return !job_is_cancelled(group->job);
 }
 
 /* How far apart the guests stopped, and for how long. A machine that does not run stands still. */
-static void report_moment(const Group *group, gint64 gone_on) {
-        gint64 first = INT64_MAX, last = 0;
+static void report_moment(const Group *group) {
+        gint64 first = INT64_MAX, last = 0, gone_on = g_get_real_time();
         g_autofree char *spread = NULL, *stopped = NULL;
 
         for (unsigned i = 0; i < group->n; i++) {
                 const Member *member = group->members + i;
+                gint64 at = stop_watch_read(member->watch) ?: member->stopped_at;
 
                 if (!creation_is_running(member->creation))
                         continue;
-                first = MIN(first, member->stopped_at);
-                last = MAX(last, member->stopped_at);
+                first = MIN(first, at);
+                last = MAX(last, at);
         }
         if (last == 0)
                 return;
@@ -176,7 +181,7 @@ static bool catch (Group *group) {
 
         ok = do_together(group, go_on) && ok;
         if (ok)
-                report_moment(group, g_get_monotonic_time());
+                report_moment(group);
         return do_together(group, thaw) && ok && do_together(group, conclude);
 }
 
@@ -227,6 +232,7 @@ static bool is_lost(const Group *group) {
 
 static void group_clear(Group *group) {
         for (unsigned i = 0; i < group->n; i++) {
+                stop_watch_free(group->members[i].watch);
                 creation_free(group->members[i].creation);
                 g_clear_error(&group->members[i].error);
         }
