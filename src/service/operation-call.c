@@ -62,7 +62,7 @@ static bool parse(CallContext *context, GError **error) {
 
 /* A machine that is yet to be made has the name that the caller gives it. Rules are not told that
  * one: whoever is allowed all of "web1" could register anything under that name. But the dialog has
- * a place for a name, so polkit is told one that no machine can have. */
+ * a place for a name, so polkit is told one that no machine can have; of a collection as well. */
 static Verdict authorize(const CallContext *context, GError **error) {
         const VirtualMachine *vm = context->subject->vm;
         const Snapshot *snapshot = context->subject->snapshot;
@@ -72,9 +72,11 @@ static Verdict authorize(const CallContext *context, GError **error) {
                         snapshot ? "snapshot" : NULL, snapshot ? snapshot->facts->name : NULL,
                         NULL};
         const char *of_manager[] = {"operation", context->operation->name, "vm", "*new*", NULL};
-        const char *of_collection[] = {"operation", context->operation->name, "vm", "*collection*",
-                        "collection", collection ? collection->collection->name : "", "uuid",
-                        collection ? collection->collection->id : "", NULL};
+        const char *name = collection ? collection->collection->name : "";
+        g_autofree char *shown = g_strdup_printf("*%s*", name);
+        const char *of_collection[] = {"operation", context->operation->name, "uuid",
+                        collection ? collection->collection->id : "", "vm", shown, "collection",
+                        name, NULL};
 
         return authorizer_check(context->manager->authorizer, context->call,
                         context->operation->action,

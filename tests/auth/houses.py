@@ -51,6 +51,7 @@ class House:
                               for name, state in machines.items())
         path = scratch / 'machines.xml'
         path.write_text(f'<node>\n{definitions}</node>\n', encoding='utf-8')
+        self.prepare(scratch.directory('virtaskd.state'))
         self.gates = fakes.Gates(scratch.directory('fake'))
         self.daemon = Daemon(scratch, self.bus, f'test://{path}', program='tests/virtaskd-fake',
                              **{'authorizer': 'polkit', **keywords},
@@ -61,6 +62,9 @@ class House:
         for name, state in machines.items():
             if state == 'saved':
                 self.do(name, 'Save')
+
+    def prepare(self, state):
+        """What the daemon finds when it starts."""
 
     def uuid(self, name):
         return self._uuids[name]

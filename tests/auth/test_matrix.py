@@ -37,6 +37,7 @@ TABLE = {
         'ListVirtualMachines': Row(OPEN, None),
         'DescribeError': Row(OPEN, None, 's', ('E_FAIL',)),
         'RegisterVirtualMachine': Row('define', None, 'sa{sv}', None),
+        'DefineCollection': Row('configure', None, 'ssqa{sv}', ('some', '', 0, {})),
     },
     'VirtualMachine': {
         'Startup': control('turned-off'),
@@ -62,6 +63,18 @@ TABLE = {
         'DestroyTree': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'ClearState': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'Rename': Row('configure', 'running', 's', None),
+    },
+    'Collection': {
+        'AddMember': Row('configure', 'running', 'o', None),
+        'RemoveMember': Row('configure', 'running', 'o', None),
+        'Rename': Row('configure', 'running', 's', ('other',)),
+        'Destroy': Row('configure', 'running'),
+        'CreateSnapshot': Row('snapshot', 'running', 'qa{sv}', (1, {})),
+    },
+    'SnapshotCollection': {
+        'Apply': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'Destroy': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'Rename': Row('configure', 'running', 's', ('other',)),
     },
     'Task': {
         'Cancel': Row('cancel-others', 'unfinished'),
@@ -89,6 +102,7 @@ CALLERS = {
     'denied-with-the-flag': (DENIED, True, DENIED_NAME),
 }
 
+GROUPS = ('Collection', 'SnapshotCollection')
 STATES = ('turned-off', 'saved', 'running', 'paused')
 
 
@@ -106,9 +120,11 @@ class MatrixHouse(House):
     """A machine for each method and caller, and one for tasks."""
 
     def __init__(self, scratch):
-        machines = {f'{method}-{caller}': row.state for interface in (VM, 'SnapshotService', 'Snapshot')
+        machines = {self.name(interface, method, caller): row.state for interface in (VM, 'SnapshotService', 'Snapshot', *GROUPS)
                     for method, row in TABLE[interface].items() for caller in CALLERS}
-        snapshots = {f'{method}-{caller}': ['s1'] for method in TABLE['Snapshot'] for caller in CALLERS}
+        snapshots = {self.name(interface, method, caller): ['s1'] for interface in ('Snapshot', 'SnapshotCollection')
+                     for method in TABLE[interface] for caller in CALLERS}
+        self._collections = {}
         machines.update({f'state-{state}': state for state in STATES}, open='running', tasks='running')
         super().__init__(scratch, machines, snapshots={**snapshots, 'open': ['s1']})
         self.polkitd = Polkitd(scratch, self.bus, RULES)
@@ -116,9 +132,24 @@ class MatrixHouse(House):
         self.first = self.make_task('finished')
         self._numbers = iter(range(1000, 2000))
 
+    @staticmethod
+    def name(interface, method, caller):
+        return f'{interface if interface in GROUPS else ""}{method}-{caller}'
+
+    def prepare(self, state):
+        """A collection for each of their methods and callers, with the machine of that name."""
+        for interface in GROUPS:
+            for method in (*TABLE[interface], 'open'):
+                for caller in CALLERS if method != 'open' else ('',):
+                    name = self.name(interface, method, caller)
+                    machines = [self.uuid(name)] if method not in ('AddMember', 'open') else []
+                    self._collections[name] = fakes.collection_file(
+                        state, 5000 + len(self._collections), name, machines, ['s1'][:len(machines)] if interface != 'Collection' else None)
+
     def methods(self):
         """What the objects have, as they say themselves."""
-        for path in (MANAGER, self.path('open'), self.snapshot_path('open', 's1'), self.first):
+        for path in (MANAGER, self.path('open'), self.snapshot_path('open', 's1'), self.first,
+                     *(self._collections[self.name(interface, 'open', '')] for interface in GROUPS)):
             yield from introspect(self, path)
 
     def make_task(self, state):
@@ -133,14 +164,18 @@ class MatrixHouse(House):
         if interface == 'Manager':
             return MANAGER
         if interface in (VM, 'SnapshotService'):
-            return self.path(f'{method}-{caller}')
+            return self.path(self.name(interface, method, caller))
         if interface == 'Snapshot':
-            return self.snapshot_path(f'{method}-{caller}', 's1')
+            return self.snapshot_path(self.name(interface, method, caller), 's1')
+        if interface in GROUPS:
+            return self._collections[self.name(interface, method, caller)]
         return self.make_task(TABLE[interface][method].state)
 
     def arguments(self, method, caller):
         if method == 'RegisterVirtualMachine':
             return fakes.definition(f'new-{caller}', next(self._numbers)), {}
+        if method.endswith('Member'):
+            return (self.path(self.name('Collection', method, caller)),)
         return (f'renamed-{caller}',)
 
     def settle(self, interface, target, row):

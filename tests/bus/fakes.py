@@ -5,7 +5,7 @@ import os
 import re
 from xml.sax.saxutils import escape
 
-from harness import SOURCE, path_of
+from harness import ROOT, SOURCE, path_of
 
 from gi.repository import GLib
 
@@ -107,6 +107,19 @@ def wait_announced(client, path, interface, name, value):
 
 def uuid_of(number):
     return f'00000000-0000-4000-8000-{number:012x}'
+
+
+def collection_file(state, number, name, machines=(), snapshots=None):
+    """A collection as the daemon keeps it, for one that is yet to start; of snapshots, if these are given. Its path."""
+    directory = state / 'collections'
+    directory.mkdir(mode=0o700, exist_ok=True)
+    lines = ['[Collection]', f'Kind={"machines" if snapshots is None else "snapshots"}', f'Name={name}',
+             f'Members={"".join(f"{machine};" for machine in machines)}']
+    if snapshots is not None:
+        lines += [f'Snapshots={"".join(f"{snapshot};" for snapshot in snapshots)}', f'Origin={uuid_of(0)}', 'Type=1', 'Consistency=2']
+    (directory / f'{uuid_of(number)}.collection').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    kind = 'collection' if snapshots is None else 'snapshotcollection'
+    return f'{ROOT}/{kind}/_{uuid_of(number).replace("-", "_")}'
 
 
 def snapshot(name, parent=None, after=0, notes='', memory=False, current=False):

@@ -12,13 +12,15 @@ OBJECTS = {
     'manager': {'org.virtask1.Manager'},
     'vm': {'org.virtask1.VirtualMachine', 'org.virtask1.SnapshotService'},
     'snapshot': {'org.virtask1.Snapshot'},
+    'collection': {'org.virtask1.Collection'},
+    'snapshotcollection': {'org.virtask1.SnapshotCollection'},
     'task': {'org.virtask1.Task', 'org.virtask1.ConcreteJob'},
 }
 
 
 MACHINES = """\
 <node><domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
-  <name>test</name>
+  <name>test</name><uuid>6695eb01-f6a4-8304-79aa-97f2502e193f</uuid>
   <memory unit='MiB'>64</memory>
   <os><type>hvm</type></os>
   <test:domainsnapshot>
@@ -52,17 +54,29 @@ def ours(text):
             if interface.get('name').startswith('org.virtask1.')}
 
 
+def restarted_with_a_group(daemon, collection):
+    """libvirt's test driver has no disks to take snapshots of."""
+    number = collection.rpartition('/')[2]
+    (daemon.state / f'collections/{number[1:].replace("_", "-")[:-1]}0.collection').write_text(
+        f'[Collection]\nKind=snapshots\nName=group\nMembers=\nSnapshots=\nOrigin={number[1:].replace("_", "-")}\nType=1\n', encoding='utf-8')
+    daemon.restart()
+    return f'{ROOT}/snapshotcollection/{number[:-1]}0'
+
+
 @pytest.fixture
 def paths(client, start_daemon, tmp_path):
     """One object of each kind."""
     definition = tmp_path / 'machines.xml'
     definition.write_text(MACHINES, encoding='utf-8')
-    start_daemon(f'test://{definition}')
+    daemon = start_daemon(f'test://{definition}')
     vm = client.machine('test')
     client.wait_task(client.call(vm, 'VirtualMachine', 'TurnOff', 'a{sv}', {}))
     task = client.call(vm, 'VirtualMachine', 'Startup', 'a{sv}', {})
     client.wait_task(task)
-    return {'manager': MANAGER, 'vm': vm, 'snapshot': f'{vm}/snapshot/s1', 'task': task}
+    collection = client.call(MANAGER, 'Manager', 'DefineCollection', 'ssqa{sv}', 'some', '', 0, {})
+    group = restarted_with_a_group(daemon, collection)
+    return {'manager': MANAGER, 'vm': vm, 'snapshot': f'{vm}/snapshot/s1', 'task': task,
+            'collection': collection, 'snapshotcollection': group}
 
 
 @pytest.mark.parametrize('kind', OBJECTS)

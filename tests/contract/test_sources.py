@@ -20,7 +20,8 @@ BELOW = {
     'lifecycle': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
     'snapshot': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
     'export': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
-    'service': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'export'},
+    'collection': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot', 'export'},
+    'service': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'export', 'collection'},
 }
 KNOW_LIBVIRT = {'backend', 'disk', 'guest', 'lifecycle', 'snapshot', 'export'}
 SHARED_WITH_CLIENTS = {'util/error-table.h'}

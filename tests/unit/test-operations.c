@@ -14,14 +14,16 @@ static bool has_no_task(const Operation *operation) {
 }
 
 static void each_row_is_complete(void) {
-        const char *const interfaces[] = {
-                        "VirtualMachine", "SnapshotService", "Snapshot", "Manager", NULL};
+        const char *const interfaces[] = {"VirtualMachine", "SnapshotService", "Snapshot",
+                        "Manager", "Collection", "SnapshotCollection", NULL};
 
         for (unsigned i = 0; operations[i]; i++) {
                 const Operation *operation = operations[i];
 
                 g_assert_true(g_str_has_prefix(operation->name, "vm-") ||
-                                g_str_has_prefix(operation->name, "snapshot-"));
+                                g_str_has_prefix(operation->name, "snapshot-") ||
+                                g_str_has_prefix(operation->name, "collection-") ||
+                                g_str_has_prefix(operation->name, "group-"));
                 g_assert_true(g_strv_contains(interfaces, operation->interface));
                 g_assert_true(operation->member && operation->signature && operation->gerund);
                 g_assert_true(g_str_has_prefix(operation->action, "org.virtask1."));
@@ -127,6 +129,7 @@ static void what_happens_in_all_states_of_a_machine_is_known(void) {
 
                 g_assert_true(refuses || g_str_equal(operation->interface, "Manager") ||
                                 g_str_equal(operation->member, "SetNotes") ||
+                                g_str_equal(operation->interface, "Collection") ||
                                 g_str_has_prefix(operation->interface, "Snapshot"));
         }
 }
