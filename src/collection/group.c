@@ -70,7 +70,6 @@ static bool destroy_run(Job *job, GError **error) {
                 .signature = "a{sv}",                           \
                 .argument_names = "options\0task\0",            \
                 .action = "org.virtask1.snapshot-apply",        \
-                .lane = LANE_LONG,                              \
                 .request_size = sizeof(Request),                \
                 .parse = operation_parse_common
 /* clang-format on */
@@ -81,6 +80,7 @@ const Operation operation_group_apply = {
                 .gerund = "Applying",
                 .job_type = 71,
                 .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
+                .lane = LANE_LONG,
                 .run = apply_run,
                 .settle = apply_run,
                 .part = &operation_snapshot_apply,
@@ -94,6 +94,7 @@ const Operation operation_group_destroy = {
                 .job_type = 72,
                 .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A |
                          OPERATION_SKIPS_MISSING,
+                .lane = LANE_DISK,
                 .run = destroy_run,
                 .settle = destroy_run,
                 .part = &operation_snapshot_destroy,

@@ -70,8 +70,14 @@ Job *job_unref(Job *job) {
  * the job at least until it has come home, and the mailbox delivers in order. */
 typedef struct ReportLetter {
         Job *job;
-        enum { REPORT_COMMITTED, REPORT_STATUS, REPORT_LOG, REPORT_ENDED } kind;
-        int priority;
+        enum {
+                REPORT_COMMITTED,
+                REPORT_STATUS,
+                REPORT_LOG,
+                REPORT_OPERATIONAL_STATUS,
+                REPORT_ENDED
+        } kind;
+        int number; /* priority, or status */
         char *text;
 } ReportLetter;
 
@@ -87,7 +93,10 @@ static void on_report(void *data) {
                 job->hooks->status(job->owner, letter->text);
                 break;
         case REPORT_LOG:
-                job->hooks->log(job->owner, letter->priority, letter->text);
+                job->hooks->log(job->owner, letter->number, letter->text);
+                break;
+        case REPORT_OPERATIONAL_STATUS:
+                job->hooks->operational_status(job->owner, (unsigned) letter->number);
                 break;
         case REPORT_ENDED:
                 job->hooks->ended(job->owner);
@@ -97,10 +106,10 @@ static void on_report(void *data) {
         g_free(letter);
 }
 
-static void report(Job *job, int kind, int priority, char *text) {
+static void report(Job *job, int kind, int number, char *text) {
         ReportLetter *letter = g_new(ReportLetter, 1);
 
-        *letter = (ReportLetter){job, kind, priority, text};
+        *letter = (ReportLetter){job, kind, number, text};
         mailbox_post(job->mailbox, on_report, letter);
 }
 
@@ -160,6 +169,10 @@ void job_wait(Job *job, unsigned milliseconds) {
 
 void job_status(Job *job, const char *text) {
         report(job, REPORT_STATUS, 0, g_strdup(text));
+}
+
+void job_operational_status(Job *job, uint16_t status) {
+        report(job, REPORT_OPERATIONAL_STATUS, status, NULL);
 }
 
 void job_log(Job *job, int priority, const char *format, ...) {

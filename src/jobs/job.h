@@ -31,6 +31,7 @@ typedef struct JobHooks {
         void (*committed)(void *owner);
         void (*status)(void *owner, const char *text);
         void (*log)(void *owner, int priority, const char *text);
+        void (*operational_status)(void *owner, unsigned status);
         void (*ended)(void *owner); /* a part, see job_end_part() */
 } JobHooks;
 
@@ -124,6 +125,9 @@ void job_wait(Job *job, unsigned milliseconds);
 
 /* What the job is doing, for Task.StatusText. Worker. */
 void job_status(Job *job, const char *text);
+
+/* What the machine shows as OperationalStatus[1] from now on. Worker. */
+void job_operational_status(Job *job, uint16_t status);
 
 /* A line of the task's log, which only its owner and root may read. Worker. */
 void job_log(Job *job, int priority, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -35,6 +35,7 @@ typedef enum OperationFlags {
 /* Where run() works. Lanes do not wait for each other. */
 typedef enum Lane {
         LANE_LONG,   /* minutes */
+        LANE_DISK,   /* minutes, and few at a time because all of them read and write disks */
         LANE_SHORT,  /* a moment */
         LANE_URGENT, /* must work when nothing else does */
         LANE_QUERY,  /* questions: facts, progress, cancel */
@@ -69,7 +70,8 @@ struct Operation {
         uint16_t job_type_saved;     /* the same if it starts from a saved state, else 0 */
         MachineState during;         /* state shown meanwhile; MACHINE_INVALID: as the facts say */
         MachineState during_saved;   /* the same if it starts from a saved state */
-        uint16_t operational_status; /* OperationalStatus[1] of the machine meanwhile, or 0 */
+        uint16_t operational_status; /* OperationalStatus[1] of the machine meanwhile, or 0; see
+                                        also job_operational_status() */
         VirtaskError refuse[MACHINE_STATE_COUNT]; /* by state; NONE: may start */
         unsigned flags;                           /* OperationFlags */
         Lane lane;

@@ -155,13 +155,24 @@ static void on_job_log(void *owner, int priority, const char *text) {
         task_log(owner, priority, text);
 }
 
+static void on_job_operational_status(void *owner, unsigned status) {
+        Task *task = owner;
+        const TaskListContext *context = &task->list->context;
+
+        if (task->operational_status == status)
+                return;
+        task->operational_status = (uint16_t) status;
+        context->hooks->reserved(task->object, context->userdata);
+}
+
 Job *task_list_make_job(TaskList *list,
                 Task *task,
                 JobMode mode,
                 const char *uuid,
                 const MachineFacts *before,
                 Request *request) {
-        static const JobHooks hooks = {on_job_committed, on_job_status, on_job_log, on_part_ended};
+        static const JobHooks hooks = {on_job_committed, on_job_status, on_job_log,
+                        on_job_operational_status, on_part_ended};
         Job *job = job_new(task->operation, mode, list->context.backend, list->context.mailbox,
                         uuid, before, request);
 

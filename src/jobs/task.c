@@ -73,6 +73,7 @@ Task *task_alloc(TaskList *list, uint32_t id, const Operation *operation, uid_t 
         task->id = id;
         task->path = bus_path_task(id);
         task->operation = operation;
+        task->operational_status = operation->operational_status;
         task->owner = owner;
         task->status = g_strdup("");
         publication_init(

@@ -78,8 +78,9 @@ struct Task {
         char *owner_name;
 
         TaskState state;
-        bool committed; /* can't be cancelled any more */
-        bool killed;    /* cancelled by Kill instead of Terminate */
+        uint16_t operational_status; /* what its machine shows as OperationalStatus[1], or 0 */
+        bool committed;              /* can't be cancelled any more */
+        bool killed;                 /* cancelled by Kill instead of Terminate */
         unsigned percent;
         bool progress_valid;
         uint64_t bytes_total, bytes_done, rate;

@@ -22,6 +22,7 @@ static const ConfigKey keys[] = {
         {"TasksPerUser",             offsetof(Config, tasks_per_user),              32,    1,    100000},
         {"TasksRoot",                offsetof(Config, tasks_root),                  256,   1,    100000},
         {"BlockingCalls",            offsetof(Config, blocking_calls),              8,     1,    8},
+        {"DiskTasks",                offsetof(Config, disk_tasks),                  2,     1,    8},
         {"DialogsPerUser",           offsetof(Config, dialogs_per_user),            4,     1,    100},
         {"Dialogs",                  offsetof(Config, dialogs),                     48,    1,    100},
         {"WaitersPerTask",           offsetof(Config, waiters_per_task),            16,    1,    10000},

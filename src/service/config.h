@@ -10,6 +10,7 @@ typedef struct Config {
         unsigned tasks_per_user;
         unsigned tasks_root;
         unsigned blocking_calls;
+        unsigned disk_tasks;
         unsigned dialogs_per_user;
         unsigned dialogs;
         unsigned waiters_per_task;

@@ -530,6 +530,7 @@ static bool build(Manager *manager, const ManagerOptions *options, GError **erro
         static const BackendHooks hooks = {on_backend_event, on_backend_lost};
         const unsigned threads[LANE_COUNT] = {
                         [LANE_LONG] = manager->config.blocking_calls,
+                        [LANE_DISK] = manager->config.disk_tasks,
                         [LANE_SHORT] = THREADS_SHORT,
                         [LANE_URGENT] = THREADS_URGENT,
                         [LANE_QUERY] = THREADS_QUERY,

@@ -106,7 +106,7 @@ NUMBER_GETTER(memory, 'u', uint32_t, vm->facts->memory_mib)
 
 GETTER(operational_status) {
         const Task *holder = holder_of(userdata);
-        unsigned detail = holder ? holder->operation->operational_status : 0;
+        unsigned detail = holder ? holder->operational_status : 0;
 
         if (detail)
                 return sd_bus_message_append(reply, "aq", 2, OPERATIONAL_STATUS_IN_SERVICE, detail);

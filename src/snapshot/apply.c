@@ -533,7 +533,8 @@ const Operation operation_snapshot_apply = {
                 .gerund = "Applying a snapshot of",
                 .job_type = 71,
                 .operational_status = 32769,
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US,
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US |
+                         OPERATION_FAMILY_A,
                 .lane = LANE_LONG,
                 .request_size = sizeof(ApplyRequest),
                 .parse = apply_parse,

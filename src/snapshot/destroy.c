@@ -295,8 +295,7 @@ static bool clear_state_run(Job *job, GError **error) {
                 .signature = "a{sv}",                           \
                 .argument_names = "options\0task\0",            \
                 .action = "org.virtask1.snapshot-apply",        \
-                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
-                .lane = LANE_LONG,                              \
+                .lane = LANE_DISK,                              \
                 .request_size = sizeof(Request),                \
                 .parse = operation_parse_common,                \
                 .progress = job_counted
@@ -308,6 +307,7 @@ const Operation operation_snapshot_destroy = {
                 .gerund = "Destroying a snapshot of",
                 .job_type = 72,
                 .operational_status = 32770,
+                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
                 .run = destroy_run,
                 .settle = destroy_run,
                 DESTROY_COMMON,
@@ -319,6 +319,7 @@ const Operation operation_snapshot_destroy_tree = {
                 .gerund = "Destroying snapshots of",
                 .job_type = 72,
                 .operational_status = 32770,
+                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US,
                 .run = destroy_tree_run,
                 .settle = destroy_tree_run,
                 DESTROY_COMMON,
@@ -329,6 +330,7 @@ const Operation operation_snapshot_clear_state = {
                 .member = "ClearState",
                 .gerund = "Clearing the state of a snapshot of",
                 .job_type = 73,
+                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US,
                 .run = clear_state_run,
                 .settle = clear_state_run,
                 DESTROY_COMMON,

@@ -97,6 +97,7 @@ def assert_described(machine, path, state, snapshot_type, parent='/'):
     values = machine.get(path)
     assert values | {'CreationTime': 0} == {
         'Name': f'{state} {snapshot_type}', 'ID': f'{state}-{snapshot_type}', 'VirtualMachine': machine.guest.path, 'Parent': parent, 'Children': [],
+        'SnapshotCollection': '/',
         'CreationTime': 0, 'SnapshotType': snapshot_type, 'ConsistencyLevel': 2, 'HasSavedState': memory, 'IsCurrent': True,
         'VirtualSystemType': f'Microsoft:Hyper-V:Snapshot:{"Recovery" if snapshot_type == RECOVERY else "Realized"}',
         'Notes': 'Bücher & <more>'}

@@ -179,7 +179,13 @@ static void on_backend_lost(void *userdata) {
 
 void house_build(void) {
         static const BackendHooks hooks = {on_backend_event, on_backend_lost};
-        const unsigned threads[LANE_COUNT] = {LONG_THREADS, 2, 2, 4};
+        const unsigned threads[LANE_COUNT] = {
+                        [LANE_LONG] = LONG_THREADS,
+                        [LANE_DISK] = 2,
+                        [LANE_SHORT] = 2,
+                        [LANE_URGENT] = 2,
+                        [LANE_QUERY] = 4,
+        };
         g_autoptr(GError) error = NULL;
 
         g_assert_cmpint(sd_event_new(&house.event), >=, 0);
