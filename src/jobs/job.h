@@ -95,6 +95,10 @@ bool job_remember(Job *job, const char *key, const char *value, GError **error);
 /* What run() remembered, or NULL. Worker. */
 const char *job_recall(const Job *job, const char *key);
 
+/* The same for a list of texts, which may hold newlines; what was not remembered is an empty one. */
+bool job_remember_list(Job *job, const char *key, const char *const *list, GError **error);
+char **job_recall_list(const Job *job, const char *key);
+
 /* How far run() is, where nobody else can be asked: job_counted() is the operation's progress()
  * then. Worker; job_counted(): any. */
 void job_progress(Job *job, uint64_t done, uint64_t total);

@@ -326,6 +326,37 @@ static void what_a_job_remembers_is_in_the_ledger_at_once(void) {
         ledger_free(ledger);
 }
 
+static void on_record(uint32_t id, GKeyFile *record, void *userdata) {
+        Job *job = userdata;
+
+        g_autofree char *text = g_key_file_get_string(record, LEDGER_MEMORY, "List", NULL);
+
+        g_assert_true(job_remember(job, "List", text, NULL));
+}
+
+static void a_list_may_hold_anything_and_comes_back_from_the_ledger(void) {
+        static const char *const list[] = {
+                        "/a\nb", "", " c;d\\s;", "[Memory]\nList=x", "\t#ä", "", NULL};
+        auto_directory directory = test_directory_new();
+        Ledger *ledger = ledger_new(directory, NULL);
+        Job *job = make_job(SUCCEED), *next = make_job(SUCCEED);
+        g_auto(GStrv) nothing = job_recall_list(job, "List"), recalled = NULL, loaded = NULL;
+
+        g_assert_cmpuint(g_strv_length(nothing), ==, 0);
+        test_write(directory, "tasks/1", "[Task]\n");
+        job->ledger = ledger;
+        job->id = 1;
+        g_assert_true(job_remember_list(job, "List", list, NULL));
+        recalled = job_recall_list(job, "List");
+        g_assert_true(g_strv_equal((const char *const *) recalled, list));
+        ledger_load(ledger, on_record, next);
+        loaded = job_recall_list(next, "List");
+        g_assert_true(g_strv_equal((const char *const *) loaded, list));
+        job_unref(job);
+        job_unref(next);
+        ledger_free(ledger);
+}
+
 static void the_last_reference_frees(void) {
         Job *job = make_job(SUCCEED);
 
@@ -362,6 +393,7 @@ int main(int argc, char **argv) {
         ADD(a_machine_that_is_gone_is_noticed);
         ADD(a_record_that_can_not_be_synced_prevents_the_run);
         ADD(what_a_job_remembers_is_in_the_ledger_at_once);
+        ADD(a_list_may_hold_anything_and_comes_back_from_the_ledger);
         ADD(the_last_reference_frees);
         status = g_test_run();
         g_string_free(reports, TRUE);
