@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "disk/image-file.h"
@@ -99,6 +100,20 @@ bool image_create_overlay(
         if (fill_overlay(fd, path, base, base_format, &hooks, error))
                 return true;
         (void) unlink(path);
+        return false;
+}
+
+bool image_replace_overlay(
+                const char *path, const char *base, const char *base_format, GError **error) {
+        g_autofree char *temporary = g_strconcat(path, ".new", NULL);
+
+        if (!image_remove(temporary, error) ||
+                        !image_create_overlay(temporary, base, base_format, error))
+                return false;
+        if (rename(temporary, path) == 0)
+                return image_file_sync_directory(path, error);
+        image_file_fail(errno, "replace", path, error);
+        (void) unlink(temporary);
         return false;
 }
 

@@ -95,7 +95,8 @@ bool job_remember(Job *job, const char *key, const char *value, GError **error);
 /* What run() remembered, or NULL. Worker. */
 const char *job_recall(const Job *job, const char *key);
 
-/* The same for a list of texts, which may hold newlines; what was not remembered is an empty one. */
+/* The same for a list of texts, which may hold newlines; what was not remembered is an empty one.
+ */
 bool job_remember_list(Job *job, const char *key, const char *const *list, GError **error);
 char **job_recall_list(const Job *job, const char *key);
 

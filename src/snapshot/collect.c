@@ -236,9 +236,19 @@ static bool switch_over(const Merge *merge, GError **error) {
         return ok;
 }
 
+/* What can't be read may rest on anything. */
+static SnapshotTree *read_whole_tree(virDomainPtr domain, GError **error) {
+        g_autoptr(SnapshotTree) tree = snapshot_tree_read(domain, error);
+
+        if (!tree || !tree->problem)
+                return g_steal_pointer(&tree);
+        g_propagate_error(error, g_error_copy(tree->problem));
+        return NULL;
+}
+
 /* Whether the running machine has stopped to use the image. */
 static bool check_gone(const Merge *merge, GError **error) {
-        g_autoptr(SnapshotTree) now = snapshot_tree_read(merge->domain, error);
+        g_autoptr(SnapshotTree) now = read_whole_tree(merge->domain, error);
         const TreeImage *top;
 
         if (!now)
@@ -290,7 +300,7 @@ static bool merge_running(const Merge *merge, GError **error) {
 /* The tree that was gone by is as old as the merge took. Somebody beside us may have started the
  * machine, or made a snapshot, on the very image that is to go. */
 static bool check_unused(const Merge *merge, GError **error) {
-        g_autoptr(SnapshotTree) now = snapshot_tree_read(merge->domain, error);
+        g_autoptr(SnapshotTree) now = read_whole_tree(merge->domain, error);
         const TreeImage *top;
 
         if (!now)
@@ -398,10 +408,8 @@ static bool collect_one(Job *job,
         const TreeImage *image = g_hash_table_lookup(tree->images, path);
 
         *ret_changed = false;
-        if (image && image->live) {
-                *ret_changed = true;
+        if (image && image->live)
                 return image_notes_drop(domain, IMAGE_HIDDEN, path, error);
-        }
         if (image && (image->users->len != 1 || is_inhabited(image->users)))
                 return true;
         if (is_used_elsewhere(domain, path)) {
@@ -414,8 +422,16 @@ static bool collect_one(Job *job,
         return remove_waste(job, domain, path, error);
 }
 
+/* An image that can't be read may rest on any other, and may come back: a mount that is missing. */
+static bool postpone(Job *job, const SnapshotTree *tree) {
+        job_log(job, LOG_WARNING,
+                        "Images that are not needed any more stay until all can be read: %s",
+                        tree->problem->message);
+        return true;
+}
+
 /* Whoever makes a file of that name later shall keep it. */
-static bool forget_strangers(virDomainPtr domain, GError **error) {
+static bool forget_strangers(Job *job, virDomainPtr domain, GError **error) {
         g_autoptr(GHashTable) made = image_notes_read(domain, IMAGE_MADE, error);
         g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
         g_autoptr(SnapshotTree) tree = NULL;
@@ -427,8 +443,8 @@ static bool forget_strangers(virDomainPtr domain, GError **error) {
         if (g_hash_table_size(made) == 0)
                 return true;
         tree = snapshot_tree_read(domain, error);
-        if (!tree)
-                return false;
+        if (!tree || tree->problem)
+                return tree && postpone(job, tree);
         g_hash_table_iter_init(&iter, made);
         while (g_hash_table_iter_next(&iter, &path, NULL))
                 if (!g_hash_table_contains(tree->images, path) &&
@@ -453,13 +469,13 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
                 if (g_hash_table_size(hidden) == 0)
                         break;
                 tree = snapshot_tree_read(domain, error);
-                if (!tree)
-                        return false;
+                if (!tree || tree->problem)
+                        return tree && postpone(job, tree);
                 changed = false;
                 g_hash_table_iter_init(&iter, hidden);
                 while (!changed && g_hash_table_iter_next(&iter, &path, NULL))
                         if (!collect_one(job, domain, tree, path, &changed, error))
                                 return false;
         }
-        return forget_strangers(domain, error);
+        return forget_strangers(job, domain, error);
 }

@@ -188,8 +188,8 @@ static bool plan_disk(Plan *plan, const Disk *disk, GError **error) {
         g_ptr_array_add(plan->targets, g_strdup(disk->target));
         if (disk_is_snapshottable(disk)) {
                 g_hash_table_insert(plan->overlays, g_strdup(disk->target),
-                                snapshot_overlay_path(
-                                                disk->path, plan->id, plan->uuid, disk->target));
+                                snapshot_overlay_path(plan->tree, disk->path, plan->id, plan->uuid,
+                                                disk->target));
                 return true;
         }
         if (disk->readonly || !disk->is_disk || plan->request->ignore_others)

@@ -241,6 +241,23 @@ char *definition_with_disks_of(const char *text, const DiskSet *disks, GError **
         return text_of_document(document);
 }
 
+char *definition_with_other_disks(char *text, const DiskSet *disks, GHashTable *except) {
+        for (unsigned i = 0; text && i < disks->disks->len; i++) {
+                const Disk *disk = disks->disks->pdata[i];
+                char *new = NULL;
+
+                if (disk->target && disk->path && disk->format &&
+                                !g_hash_table_contains(except, disk->target))
+                        new = definition_set_image(
+                                        text, NULL, disk->target, disk->path, disk->format, NULL);
+                if (!new)
+                        continue;
+                g_free(text);
+                text = new;
+        }
+        return text;
+}
+
 static void add_disk(xmlNode *disks, const char *target, const char *overlay) {
         xmlNode *disk = xmlNewChild(disks, NULL, (const xmlChar *) "disk", NULL);
 

@@ -55,6 +55,10 @@ bool definition_has_name(const char *text, const char *name);
 /* The definition with the file and format that each of its disks has in "disks". */
 char *definition_with_disks_of(const char *text, const DiskSet *disks, GError **error);
 
+/* The definition (taken) with the file and format that the disks outside of "except" (a set of
+ * targets) have in "disks". */
+char *definition_with_other_disks(char *text, const DiskSet *disks, GHashTable *except);
+
 /* What virDomainSnapshotCreateXML() wants: "overlays" maps targets to files, other disks are left
  * out. "memory" and "notes" may be NULL. */
 char *definition_of_new_snapshot(const char *id,

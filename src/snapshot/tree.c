@@ -19,6 +19,7 @@ static void image_free(void *data) {
         g_free(image->backing);
         g_free(image->target);
         g_ptr_array_unref(image->users);
+        g_clear_error(&image->problem);
         g_free(image);
 }
 
@@ -32,6 +33,7 @@ void snapshot_tree_free(SnapshotTree *tree) {
         disk_set_free(tree->disks);
         g_ptr_array_unref(tree->snapshots);
         g_hash_table_unref(tree->images);
+        g_clear_error(&tree->problem);
         g_free(tree);
 }
 
@@ -60,42 +62,59 @@ static TreeImage *add_image(SnapshotTree *tree, const ImageInfo *info, const cha
         return image;
 }
 
-static bool add_chain(
-                SnapshotTree *tree, const Disk *disk, bool live, bool running, GError **error) {
-        g_autoptr(GPtrArray) chain = image_chain_read(disk->path, disk->format, error);
+/* The one at the end of the chain, of which no more is known than its name. "problem" is taken. */
+static void add_unreadable(
+                SnapshotTree *tree, GPtrArray *chain, const Disk *disk, GError *problem) {
+        const ImageInfo *last = chain->len > 0 ? chain->pdata[chain->len - 1] : NULL;
+        ImageInfo *info = g_new0(ImageInfo, 1);
+        TreeImage *image;
 
-        if (!chain)
-                return false;
+        info->path = g_strdup(last ? last->backing : disk->path);
+        info->format = g_strdup(last ? last->backing_format : disk->format);
+        g_ptr_array_add(chain, info);
+        image = add_image(tree, info, disk->target);
+        if (!tree->problem)
+                tree->problem = g_error_copy(problem);
+        if (image->problem)
+                g_error_free(problem);
+        else
+                image->problem = problem;
+}
+
+static void add_chain(SnapshotTree *tree, const Disk *disk, bool live, bool running) {
+        GError *problem = NULL;
+        g_autoptr(GPtrArray) chain = image_chain_read_part(disk->path, disk->format, &problem);
+
+        if (problem)
+                add_unreadable(tree, chain, disk, problem);
         for (unsigned i = 0; i < chain->len; i++) {
                 TreeImage *image = add_image(tree, chain->pdata[i], disk->target);
 
                 image->live |= live && i == 0;
                 image->running |= running;
         }
-        return true;
 }
 
-static bool add_disks(SnapshotTree *tree, const DiskSet *disks, bool running, GError **error) {
+static void add_disks(SnapshotTree *tree, const DiskSet *disks, bool running) {
         for (unsigned i = 0; i < disks->disks->len; i++) {
                 const Disk *disk = disks->disks->pdata[i];
 
-                if (disk_is_snapshottable(disk) && !add_chain(tree, disk, true, running, error))
-                        return false;
+                if (disk_is_snapshottable(disk))
+                        add_chain(tree, disk, true, running);
         }
-        return true;
 }
 
-/* Of a snapshot inside its images. One that can't be read is nothing to others. */
+/* Of a snapshot inside its images. */
 static void add_inhabited(SnapshotTree *tree, const SnapshotDefinition *snapshot, DiskSet *disks) {
         for (unsigned i = 0; i < snapshot->targets->len; i++) {
                 const Disk *disk = disk_set_find(disks, snapshot->targets->pdata[i]);
-                TreeImage *image = NULL;
+                TreeImage *image;
 
-                if (disk && disk_is_snapshottable(disk) &&
-                                add_chain(tree, disk, false, false, NULL))
-                        image = g_hash_table_lookup(tree->images, disk->path);
-                if (image)
-                        image->inhabited = true;
+                if (!disk || !disk_is_snapshottable(disk))
+                        continue;
+                add_chain(tree, disk, false, false);
+                image = g_hash_table_lookup(tree->images, disk->path);
+                image->inhabited = true;
         }
 }
 
@@ -104,9 +123,12 @@ static bool add_snapshot(SnapshotTree *tree, SnapshotDefinition *snapshot, GErro
 
         g_ptr_array_add(tree->snapshots, snapshot);
         disks = disk_set_parse(snapshot->domain, error);
-        if (!disks || snapshot->external)
-                return disks && add_disks(tree, disks, false, error);
-        add_inhabited(tree, snapshot, disks);
+        if (!disks)
+                return false;
+        if (snapshot->external)
+                add_disks(tree, disks, false);
+        else
+                add_inhabited(tree, snapshot, disks);
         return true;
 }
 
@@ -144,7 +166,9 @@ char *snapshot_tree_definition(virDomainPtr domain, bool inactive, GError **erro
 static bool add_definition(SnapshotTree *tree, const char *text, GError **error) {
         g_autoptr(DiskSet) disks = disk_set_parse(text, error);
 
-        return disks && add_disks(tree, disks, false, error);
+        if (disks)
+                add_disks(tree, disks, false);
+        return disks;
 }
 
 /* The disks that a running machine will have need not be those that it has. */
@@ -233,9 +257,10 @@ SnapshotTree *snapshot_tree_read(virDomainPtr domain, GError **error) {
         tree->active = active;
         now = snapshot_tree_definition(domain, false, error);
         tree->disks = now ? disk_set_parse(now, error) : NULL;
-        if (!tree->disks || !add_disks(tree, tree->disks, tree->active, error) ||
-                        !add_next_start(tree, domain, error) ||
-                        !add_saved_state(tree, domain, error) ||
+        if (!tree->disks)
+                return NULL;
+        add_disks(tree, tree->disks, tree->active);
+        if (!add_next_start(tree, domain, error) || !add_saved_state(tree, domain, error) ||
                         !read_snapshots(tree, domain, error))
                 return NULL;
         if (tree->disks->has_uefi && !tree->disks->nvram)

@@ -12,11 +12,12 @@
 typedef struct TreeImage {
         char *path;
         char *format;
-        char *backing;    /* NULL: none */
+        char *backing;    /* NULL: none, or not known */
         char *target;     /* the disk */
         bool live;        /* a disk or a snapshot shows it: its content must stay */
         bool running;     /* QEMU has it open */
         bool inhabited;   /* has a snapshot inside: it can't be merged with the one below */
+        GError *problem;  /* why it can't be read; NULL: it can */
         GPtrArray *users; /* TreeImage: those that lie directly on top of it */
 } TreeImage;
 
@@ -25,8 +26,12 @@ typedef struct SnapshotTree {
         DiskSet *disks;       /* as they are now */
         GPtrArray *snapshots; /* SnapshotDefinition */
         GHashTable *images;   /* path -> TreeImage */
+        GError *problem;      /* the first one; then there may be more images than these, and more
+                                 that lie on them: NULL for none */
 } SnapshotTree;
 
+/* An image that can't be read is no reason to fail: it may belong to another branch than the one
+ * that matters. */
 SnapshotTree *snapshot_tree_read(virDomainPtr domain, GError **error);
 void snapshot_tree_free(SnapshotTree *tree);
 

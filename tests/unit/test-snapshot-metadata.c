@@ -46,7 +46,7 @@ static void set(virDomainPtr domain, SnapshotMetadata entry) {
 }
 
 static void assert_entry(virDomainPtr domain, SnapshotMetadata expected) {
-        g_autoptr(GPtrArray) all = snapshot_metadata_read(domain);
+        g_autoptr(GPtrArray) all = snapshot_metadata_read(domain, NULL);
         const SnapshotMetadata *entry = snapshot_metadata_find(all, expected.id);
 
         g_assert_nonnull(entry);
@@ -59,7 +59,7 @@ static void assert_entry(virDomainPtr domain, SnapshotMetadata expected) {
 }
 
 static unsigned count(virDomainPtr domain) {
-        g_autoptr(GPtrArray) all = snapshot_metadata_read(domain);
+        g_autoptr(GPtrArray) all = snapshot_metadata_read(domain, NULL);
 
         return all->len;
 }
