@@ -360,20 +360,6 @@ static bool define(virDomainPtr domain,
         return text && define_text(domain, text, error);
 }
 
-static bool make_current(virDomainPtr domain, const char *id, GError **error) {
-        g_autofree char *text = snapshot_tree_document(domain, id, error);
-        virDomainSnapshotPtr snapshot;
-
-        if (!text)
-                return false;
-        snapshot = virDomainSnapshotCreateXML(domain, text,
-                        VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT);
-        if (!snapshot)
-                return fail(error, domain, "change the current snapshot of");
-        (void) virDomainSnapshotFree(snapshot);
-        return true;
-}
-
 /* While nothing is given up. */
 static bool check_definition(virDomainPtr domain,
                 const SnapshotTree *tree,
@@ -382,7 +368,7 @@ static bool check_definition(virDomainPtr domain,
                 GError **error) {
         g_autofree char *text = definition_to_define(domain, tree, snapshot, overlays, error);
 
-        return text;
+        return text && snapshot_tree_check_room(domain, snapshot->id, error);
 }
 
 static bool replace_present(Job *job,
@@ -396,7 +382,7 @@ static bool replace_present(Job *job,
         if (!end_guest(domain, error) ||
                         !restore_variables(domain, snapshot->id, tree->disks->nvram, error) ||
                         !define(domain, tree, snapshot, overlays, error) ||
-                        !make_current(domain, snapshot->id, error))
+                        !snapshot_tree_make_current(domain, snapshot->id, error))
                 return false;
         job_status(job, "restoring memory");
         return snapshot_memory_restore(domain, tree, snapshot, overlays, &ran, error) &&
@@ -499,7 +485,7 @@ static bool replace_again(Job *job, virDomainPtr domain, GHashTable *overlays, G
         if (!snapshot->external)
                 return revert_and_conclude(job, domain, snapshot, error);
         if (is_inhabited(domain, tree, overlays))
-                return make_current(domain, snapshot->id, error) &&
+                return snapshot_tree_make_current(domain, snapshot->id, error) &&
                        conclude(job, domain, false, error);
         return end_guest(domain, error) &&
                renew_overlays(domain, tree, snapshot, overlays, error) &&

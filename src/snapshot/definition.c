@@ -215,6 +215,24 @@ char *definition_with_identity(const char *text, const char *from, GError **erro
         return text_of_document(document);
 }
 
+char *definition_with_parent(const char *text, const char *parent, GError **error) {
+        g_autoptr(xmlDoc) document = parse(text, error);
+        xmlNode *root = document ? xmlDocGetRootElement(document) : NULL;
+        xmlNode *old = xml_child(root, "parent"), *new;
+
+        if (!root)
+                return NULL;
+        if (old) {
+                xmlUnlinkNode(old);
+                xmlFreeNode(old);
+        }
+        if (parent) {
+                new = xmlNewChild(root, NULL, (const xmlChar *) "parent", NULL);
+                xmlNewTextChild(new, NULL, (const xmlChar *) "name", (const xmlChar *) parent);
+        }
+        return text_of_document(document);
+}
+
 bool definition_has_name(const char *text, const char *name) {
         g_autoptr(xmlDoc) document = xml_parse(text);
         g_autofree char *own =

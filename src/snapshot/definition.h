@@ -49,6 +49,9 @@ char *definition_set_image(const char *text,
  * none. */
 char *definition_with_identity(const char *text, const char *from, GError **error);
 
+/* The description of a snapshot with another parent; NULL: without. */
+char *definition_with_parent(const char *text, const char *parent, GError **error);
+
 /* Whether it is the definition of a machine with this name. */
 bool definition_has_name(const char *text, const char *name);
 

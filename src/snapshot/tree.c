@@ -6,10 +6,15 @@
 
 #include "snapshot/tree.h"
 
+#include <string.h>
+#include <sys/statvfs.h>
+
 #include "backend/backend-error.h"
 #include "backend/layout.h"
 #include "disk/image.h"
 #include "util/error.h"
+
+#define ROOM_BYTES (64 * 1024) /* for the descriptions of a few snapshots */
 
 static void image_free(void *data) {
         TreeImage *image = data;
@@ -199,6 +204,38 @@ static bool add_saved_state(SnapshotTree *tree, virDomainPtr domain, GError **er
         return ok;
 }
 
+/* Where libvirt keeps the descriptions; NULL where that is out of reach. */
+static char *directory_of_snapshots(virDomainPtr domain) {
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        char *uri = virConnectGetURI(virDomainGetConnect(domain));
+
+        if (uri)
+                layout_of_uri(uri, &layout);
+        free(uri);
+        return layout.snapshots ? g_build_filename(layout.snapshots, virDomainGetName(domain), NULL)
+                                : NULL;
+}
+
+/* One that libvirt has dropped, because it could not write its description, comes back when it is
+ * restarted. What it names is not known until then. */
+static void check_all_are_listed(SnapshotTree *tree, virDomainPtr domain) {
+        g_autofree char *path = directory_of_snapshots(domain);
+        g_autoptr(GDir) directory = path ? g_dir_open(path, 0, NULL) : NULL;
+        const char *name;
+
+        while (directory && !tree->problem && (name = g_dir_read_name(directory))) {
+                g_autofree char *id = g_str_has_suffix(name, ".xml")
+                                                      ? g_strndup(name, strlen(name) - 4)
+                                                      : NULL;
+
+                if (id && !snapshot_tree_find(tree, id))
+                        g_set_error(&tree->problem, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                        "libvirt does not know the snapshot in '%s/%s' any more; "
+                                        "restart it",
+                                        path, name);
+        }
+}
+
 static bool read_snapshots(SnapshotTree *tree, virDomainPtr domain, GError **error) {
         virDomainSnapshotPtr *all = NULL;
         int n = virDomainListAllSnapshots(domain, &all, VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL);
@@ -263,6 +300,7 @@ SnapshotTree *snapshot_tree_read(virDomainPtr domain, GError **error) {
         if (!add_next_start(tree, domain, error) || !add_saved_state(tree, domain, error) ||
                         !read_snapshots(tree, domain, error))
                 return NULL;
+        check_all_are_listed(tree, domain);
         if (tree->disks->has_uefi && !tree->disks->nvram)
                 tree->disks->nvram = find_variables(domain);
         link_users(tree);
@@ -284,19 +322,52 @@ char *snapshot_tree_document(virDomainPtr domain, const char *id, GError **error
         return copy;
 }
 
-bool snapshot_tree_redefine(virDomainPtr domain, const char *id, const char *text, GError **error) {
-        virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, id, 0);
-        unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE;
+/* libvirt drops a snapshot, until it is restarted, whose description it fails to write. */
+static bool check_room(virDomainPtr domain, const char *id, const char *text, GError **error) {
+        g_autofree char *directory = directory_of_snapshots(domain);
+        struct statvfs st;
 
-        if (snapshot && virDomainSnapshotIsCurrent(snapshot, 0) == 1)
-                flags |= VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT;
-        if (snapshot)
-                (void) virDomainSnapshotFree(snapshot);
-        snapshot = virDomainSnapshotCreateXML(domain, text, flags);
+        if (!directory || statvfs(directory, &st) < 0 ||
+                        st.f_bavail >= (2 * strlen(text) + ROOM_BYTES) / st.f_frsize)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL,
+                        "Failed to change the snapshot '%s': No space left on device", id);
+        return false;
+}
+
+static bool
+redefine(virDomainPtr domain, const char *id, const char *text, unsigned flags, GError **error) {
+        virDomainSnapshotPtr snapshot;
+
+        if (!check_room(domain, id, text, error))
+                return false;
+        snapshot = virDomainSnapshotCreateXML(
+                        domain, text, VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | flags);
         if (!snapshot) {
                 backend_error_set(error, "Failed to change the snapshot '%s'", id);
                 return false;
         }
         (void) virDomainSnapshotFree(snapshot);
         return true;
+}
+
+bool snapshot_tree_redefine(virDomainPtr domain, const char *id, const char *text, GError **error) {
+        virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, id, 0);
+        bool current = snapshot && virDomainSnapshotIsCurrent(snapshot, 0) == 1;
+
+        if (snapshot)
+                (void) virDomainSnapshotFree(snapshot);
+        return redefine(domain, id, text, current ? VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT : 0, error);
+}
+
+bool snapshot_tree_check_room(virDomainPtr domain, const char *id, GError **error) {
+        g_autofree char *text = snapshot_tree_document(domain, id, error);
+
+        return text && check_room(domain, id, text, error);
+}
+
+bool snapshot_tree_make_current(virDomainPtr domain, const char *id, GError **error) {
+        g_autofree char *text = snapshot_tree_document(domain, id, error);
+
+        return text && redefine(domain, id, text, VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT, error);
 }

@@ -46,5 +46,12 @@ char *snapshot_tree_definition(virDomainPtr domain, bool inactive, GError **erro
 /* The description with secrets, as libvirt takes it back. */
 char *snapshot_tree_document(virDomainPtr domain, const char *id, GError **error);
 
-/* Gives the snapshot this description; it stays the current one if it was. */
+/* Gives the snapshot this description; it stays the current one if it was. DISK_FULL while there
+ * may be no room for it. */
 bool snapshot_tree_redefine(virDomainPtr domain, const char *id, const char *text, GError **error);
+
+/* The one that the machine's present follows. */
+bool snapshot_tree_make_current(virDomainPtr domain, const char *id, GError **error);
+
+/* DISK_FULL if one of these would fail so. */
+bool snapshot_tree_check_room(virDomainPtr domain, const char *id, GError **error);
