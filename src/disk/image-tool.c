@@ -66,18 +66,19 @@ static void copy_owner(int fd, const struct stat *base) {
                 (void) fchmod(fd, mode & ~(mode_t) 0070);
 }
 
-/* The file exists and is ours: qemu-img writes into it. */
+/* The file exists and is ours: qemu-img writes into it, whatever has its name by now. */
 static bool fill_overlay(int fd,
                 const char *path,
                 const char *base,
                 const char *base_format,
-                const ChildHooks *hooks,
+                ChildHooks *hooks,
                 GError **error) {
         const char *const arguments[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-F",
-                        base_format, "-b", base, "--", path, NULL};
+                        base_format, "-b", base, "--", "/proc/self/fd/0", NULL};
         struct stat st;
         auto_fd base_fd = image_file_open(base, true, &st, error);
 
+        hooks->input = fd;
         if (base_fd < 0 || !run_tool("create", path, arguments, hooks, error))
                 return false;
         copy_owner(fd, &st);
