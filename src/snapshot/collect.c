@@ -169,15 +169,17 @@ static bool merge_offline(const Merge *merge, GError **error) {
 }
 
 static bool is_ready(const Merge *merge, const virDomainBlockJobInfo *info) {
+        g_autoptr(DiskSet) disks = NULL;
+        const Disk *disk;
         char *text;
-        bool ready;
 
         if (info->cur != info->end)
                 return false;
         text = virDomainGetXMLDesc(merge->domain, 0);
-        ready = text && strstr(text, "ready='yes'");
+        disks = text ? disk_set_parse(text, NULL) : NULL;
         free(text);
-        return ready;
+        disk = disks ? disk_set_find(disks, merge->top->target) : NULL;
+        return disk && disk->mirror_ready;
 }
 
 /* 1: ready to switch over. 0: it is over. -1: it failed. */
