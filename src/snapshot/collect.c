@@ -24,6 +24,7 @@
 #include "backend/backend-error.h"
 #include "disk/image.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/state-file.h"
 #include "snapshot/tree.h"
 #include "util/error.h"
 
@@ -460,6 +461,7 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
         bool changed = true;
 
         let_go_on(job, domain);
+        state_file_remove_halves(domain);
         while (changed) {
                 g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
                 g_autoptr(SnapshotTree) tree = NULL;

@@ -87,8 +87,10 @@ int unlinkat(int directory, const char *path, int flags) {
 }
 
 int rename(const char *from, const char *to) {
-        int r = NEXT(rename)(from, to);
+        int r;
 
+        die_at("VIRTASK_CRASH_BEFORE_RENAME", to);
+        r = NEXT(rename)(from, to);
         if (r == 0)
                 die_at("VIRTASK_CRASH_AFTER_RENAME", to);
         step();

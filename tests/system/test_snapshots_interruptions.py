@@ -325,6 +325,21 @@ def test_apply_fails_after_the_commit(house, small):
     small.assert_reads(OLD, targets=['hdb'])
 
 
+def test_a_half_copy_is_removed(house, small):
+    """Of a saved state."""
+    prepare(small, 'saved')
+    before = small.guest.ticks
+    house.daemon.stop()
+    with house.daemon.crash('before_rename', '.copied.memory'):
+        house.daemon.start()
+        task = small.begin(FULL, ElementName='copied')
+        house.daemon.wait_killed()
+    assert 'copied.memory.new' in small.state_files()
+    house.daemon.start()
+    assert house.client.wait_task(task)['ErrorName'] == RESTARTED
+    assert_goes_on(small, 'saved', before)
+
+
 def test_apply_is_interrupted_twice(house, small):
     """After the definition was replaced, and then in the moment when an overlay is made anew."""
     path, = prepare(small, 'turned-off', FULL)
