@@ -196,6 +196,12 @@ static bool settle_once(Job *job) {
         const Operation *operation = job->operation;
 
         g_clear_error(&job->error);
+        if (job->memory_lost) {
+                g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                "The task was interrupted, and what it had noted of its steps can "
+                                "not be read: nothing was finished or undone");
+                return false;
+        }
         if (operation->settle)
                 return operation->settle(job, &job->error);
         g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,

@@ -49,6 +49,7 @@ struct Job {
         _Atomic uint64_t done, total; /* of job_progress() */
         _Atomic int64_t ask_after;    /* of job_do_not_ask(), g_get_monotonic_time() */
         GHashTable *memory;           /* key -> text, of job_remember(); worker */
+        bool memory_lost;             /* it can't be read any more */
 
         /* Written by run() and settle(), read on the loop after they have returned. */
         bool succeeded;

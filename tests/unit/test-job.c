@@ -192,6 +192,20 @@ static void a_job_taken_over_is_settled_and_not_run(void) {
         job_unref(job);
 }
 
+static void a_job_that_has_lost_its_memory_is_not_settled(void) {
+        Job *job = make_job(SUCCEED);
+
+        job->mode = JOB_SETTLE;
+        job->memory_lost = true;
+        settle_behaviour = SUCCEED;
+        settles = 0;
+        job_execute(job);
+        g_assert_cmpuint(settles, ==, 0);
+        g_assert_false(job->succeeded);
+        g_assert_error(job->error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED);
+        job_unref(job);
+}
+
 static void a_job_that_can_not_be_settled_was_interrupted(void) {
         Job *job = make_job_of(&unsettled, JOB_SETTLE, house.backend, "");
 
@@ -383,6 +397,7 @@ int main(int argc, char **argv) {
         ADD(a_cancelled_job_can_not_commit);
         ADD(reports_arrive_in_order);
         ADD(a_job_taken_over_is_settled_and_not_run);
+        ADD(a_job_that_has_lost_its_memory_is_not_settled);
         ADD(a_job_that_can_not_be_settled_was_interrupted);
         ADD(a_lost_connection_is_settled);
         ADD(settling_finds_out_the_failure);
