@@ -46,7 +46,7 @@ static void layout_of(virDomainPtr domain, Layout *ret) {
 }
 
 char *saved_image_path(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".save", NULL);
         g_autofree char *path = NULL;
 
@@ -60,7 +60,7 @@ char *saved_image_path(virDomainPtr domain) {
 }
 
 char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const char *kind) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         char uuid[VIR_UUID_STRING_BUFLEN];
         g_autofree char *name = NULL;
 
@@ -83,7 +83,7 @@ static bool is_of_snapshot(const char *name, const char *prefix) {
 GPtrArray *saved_image_files_of_snapshots(virConnectPtr connection, const char *uuid) {
         GPtrArray *files = g_ptr_array_new_with_free_func(g_free);
         g_autofree char *prefix = g_strconcat(uuid, ".", NULL);
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         g_autoptr(GDir) directory = NULL;
         const char *name;
 
@@ -115,7 +115,7 @@ SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
 }
 
 static char *process_directory(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".pid", NULL);
         g_autofree char *path = NULL, *text = NULL;
         uint64_t pid;

@@ -22,11 +22,14 @@
 #include <unistd.h>
 
 #include "backend/backend-error.h"
+#include "backend/layout.h"
+#include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/state-file.h"
 #include "snapshot/tree.h"
 #include "util/error.h"
+#include "util/fs.h"
 
 #define LOOK_MSEC 100
 
@@ -66,9 +69,25 @@ static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError
         if (!g_hash_table_contains(made, path)) {
                 job_log(job, LOG_NOTICE,
                                 "An image that is not needed any more stays: no snapshot made it");
+/* Where libvirt writes what named the image, and the image itself. */
+static void sync_names(virDomainPtr domain, const char *path) {
+        g_auto(Layout) layout = {0};
+        g_autofree char *images = g_path_get_dirname(path);
+        char *uri = virConnectGetURI(virDomainGetConnect(domain));
+        bool ok;
+
+        if (uri)
+                layout_of_uri(uri, &layout);
+        free(uri);
+        ok = layout.definitions && fs_sync_all(layout.definitions) &&
+             fs_sync_all(layout.snapshots) && fs_sync_all(layout.save) && fs_sync_all(images);
+        if (!ok)
+                sync();
+}
+
                 return forget(domain, path, error);
         }
-        sync();
+        sync_names(domain, path);
         return image_remove(path, error) && forget(domain, path, error);
 }
 
@@ -296,8 +315,8 @@ static bool merge_running(const Merge *merge, GError **error) {
                 end_block_job(merge);
                 return false;
         }
-        return check_gone(merge, error) && rename_in_users(merge, error) &&
-               rename_in_snapshots(merge, error);
+        return check_gone(merge, error) && image_file_sync(merge->base->path, error) &&
+               rename_in_users(merge, error) && rename_in_snapshots(merge, error);
 }
 
 /* The tree that was gone by is as old as the merge took. Somebody beside us may have started the

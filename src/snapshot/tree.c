@@ -206,7 +206,7 @@ static bool add_saved_state(SnapshotTree *tree, virDomainPtr domain, GError **er
 
 /* Where libvirt keeps the descriptions; NULL where that is out of reach. */
 static char *directory_of_snapshots(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         char *uri = virConnectGetURI(virDomainGetConnect(domain));
 
         if (uri)
@@ -266,7 +266,7 @@ static bool read_snapshots(SnapshotTree *tree, virDomainPtr domain, GError **err
 /* libvirt 9.0 chooses the firmware anew at each start: before, the definition does not say where
  * the variables are, which have the same name each time. */
 static char *find_variables(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         g_autofree char *directory = NULL, *name = NULL;
         char *uri = virConnectGetURI(virDomainGetConnect(domain));
 

@@ -145,6 +145,12 @@ ssize_t write(int fd, const void *data, size_t length) {
         return n;
 }
 
+/* Nobody shall wait for all file systems of the host. */
+void sync(void) {
+        if (getenv("VIRTASK_CRASH_ARM"))
+                (void) kill(getpid(), SIGKILL);
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
         ssize_t n = NEXT(sendmsg)(fd, message, flags);
 
