@@ -33,18 +33,27 @@
 
 #define LOOK_MSEC 100
 
+/* What all merges together have to write, in bytes; how far each is tells QEMU in other units. */
+typedef struct Work {
+        uint64_t done, total;
+} Work;
+
 /* The work of one merge. */
 typedef struct Merge {
         Job *job;
         virDomainPtr domain;
         const SnapshotTree *tree;
         const TreeImage *base, *top;
+        const Work *work;
 } Merge;
 
-static void on_percent(double percent, void *userdata) {
-        const Merge *merge = userdata;
+static void progress(const Merge *merge, double part) {
+        job_progress(merge->job, merge->work->done + (uint64_t) (part * (double) merge->top->size),
+                        merge->work->total);
+}
 
-        job_progress(merge->job, (uint64_t) (percent * 100), 10000);
+static void on_percent(double percent, void *userdata) {
+        progress(userdata, percent / 100);
 }
 
 static bool hide(virDomainPtr domain, const char *path, GError **error) {
@@ -60,15 +69,6 @@ static bool forget(virDomainPtr domain, const char *path, GError **error) {
                image_notes_drop(domain, IMAGE_MADE, path, error);
 }
 
-/* Nobody names it any more. A file that no snapshot made is left to whoever did. */
-static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError **error) {
-        g_autoptr(GHashTable) made = image_notes_read(domain, IMAGE_MADE, error);
-
-        if (!made)
-                return false;
-        if (!g_hash_table_contains(made, path)) {
-                job_log(job, LOG_NOTICE,
-                                "An image that is not needed any more stays: no snapshot made it");
 /* Where libvirt writes what named the image, and the image itself. */
 static void sync_names(virDomainPtr domain, const char *path) {
         g_auto(Layout) layout = {0};
@@ -85,6 +85,15 @@ static void sync_names(virDomainPtr domain, const char *path) {
                 sync();
 }
 
+/* Nobody names it any more. A file that no snapshot made is left to whoever did. */
+static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError **error) {
+        g_autoptr(GHashTable) made = image_notes_read(domain, IMAGE_MADE, error);
+
+        if (!made)
+                return false;
+        if (!g_hash_table_contains(made, path)) {
+                job_log(job, LOG_NOTICE,
+                                "An image that is not needed any more stays: no snapshot made it");
                 return forget(domain, path, error);
         }
         sync_names(domain, path);
@@ -214,7 +223,8 @@ static int wait_block_job(const Merge *merge, bool active, GError **error) {
                 }
                 if (r == 0)
                         return 0;
-                job_progress(merge->job, info.cur, info.end);
+                if (info.end > 0)
+                        progress(merge, MIN((double) info.cur / (double) info.end, 1.0));
                 if (active && is_ready(merge, &info))
                         return 1;
                 job_wait(merge->job, LOOK_MSEC);
@@ -340,13 +350,15 @@ static bool merge(Job *job,
                 virDomainPtr domain,
                 const SnapshotTree *tree,
                 const TreeImage *base,
+                Work *work,
                 GError **error) {
-        const Merge merge = {job, domain, tree, base, base->users->pdata[0]};
+        const Merge merge = {job, domain, tree, base, base->users->pdata[0], work};
 
         job_status(job, "merging disks");
         job_log(job, LOG_INFO, "Merging an image of disk %s into the one below", base->target);
         if (merge.top->running ? !merge_running(&merge, error) : !merge_offline(&merge, error))
                 return false;
+        work->done += merge.top->size;
         if (!check_unused(&merge, error))
                 return false;
         /* The base is what the top was, which may have been hidden too; collect_one() will see. */
@@ -420,11 +432,31 @@ static bool is_inhabited(const GPtrArray *images) {
         return false;
 }
 
+static bool can_be_merged(const TreeImage *image) {
+        return !image->live && image->users->len == 1 && !is_inhabited(image->users);
+}
+
+static uint64_t weigh(const SnapshotTree *tree, GHashTable *hidden) {
+        uint64_t bytes = 0;
+        GHashTableIter iter;
+        void *path;
+
+        g_hash_table_iter_init(&iter, hidden);
+        while (g_hash_table_iter_next(&iter, &path, NULL)) {
+                const TreeImage *image = g_hash_table_lookup(tree->images, path);
+
+                if (image && can_be_merged(image))
+                        bytes += ((const TreeImage *) image->users->pdata[0])->size;
+        }
+        return bytes;
+}
+
 /* One image of the list. *ret_changed: the tree is different now. */
 static bool collect_one(Job *job,
                 virDomainPtr domain,
                 const SnapshotTree *tree,
                 const char *path,
+                Work *work,
                 bool *ret_changed,
                 GError **error) {
         const TreeImage *image = g_hash_table_lookup(tree->images, path);
@@ -432,7 +464,7 @@ static bool collect_one(Job *job,
         *ret_changed = false;
         if (image && image->live)
                 return image_notes_drop(domain, IMAGE_HIDDEN, path, error);
-        if (image && (image->users->len != 1 || is_inhabited(image->users)))
+        if (image && !can_be_merged(image))
                 return true;
         if (is_used_elsewhere(domain, path)) {
                 job_log(job, LOG_NOTICE, "An image stays because another machine uses it");
@@ -440,7 +472,7 @@ static bool collect_one(Job *job,
         }
         *ret_changed = true;
         if (image)
-                return merge(job, domain, tree, image, error);
+                return merge(job, domain, tree, image, work, error);
         return remove_waste(job, domain, path, error);
 }
 
@@ -478,6 +510,7 @@ static bool forget_strangers(Job *job, virDomainPtr domain, GError **error) {
 
 bool collect_images(Job *job, virDomainPtr domain, GError **error) {
         bool changed = true;
+        Work work = {0, 0};
 
         let_go_on(job, domain);
         state_file_remove_halves(domain);
@@ -495,9 +528,10 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
                 if (!tree || tree->problem)
                         return tree && postpone(job, tree);
                 changed = false;
+                work.total = work.done + weigh(tree, hidden);
                 g_hash_table_iter_init(&iter, hidden);
                 while (!changed && g_hash_table_iter_next(&iter, &path, NULL))
-                        if (!collect_one(job, domain, tree, path, &changed, error))
+                        if (!collect_one(job, domain, tree, path, &work, &changed, error))
                                 return false;
         }
         return forget_strangers(job, domain, error);

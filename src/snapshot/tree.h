@@ -4,6 +4,7 @@
 /* A machine, its snapshots and all images that they rest on, read in one pass. Worker. */
 
 #include <libvirt/libvirt.h>
+#include <stdint.h>
 
 #include "disk/disk-set.h"
 #include "snapshot/definition.h"
@@ -14,6 +15,7 @@ typedef struct TreeImage {
         char *format;
         char *backing;    /* NULL: none, or not known */
         char *target;     /* the disk */
+        uint64_t size;    /* allocated bytes */
         bool live;        /* a disk or a snapshot shows it: its content must stay */
         bool running;     /* QEMU has it open */
         bool inhabited;   /* has a snapshot inside: it can't be merged with the one below */
