@@ -2,7 +2,8 @@
 
 /* libvirt has some hundred error numbers; the few that a client can act on are rows of the table
  * below, the rest is the Backend error with libvirt's number in the text. Some kinds have no
- * number of their own: a lost connection is everything that the RPC layer reports, and a full disk,
+ * number of their own: a lost connection is everything that the RPC layer reports but what could
+ * not be put into a message, or be read from one, while the connection lives on; and a full disk,
  * a locked file and flags that a driver does not know are found in the text, which is English
  * because the daemon runs in the C locale. */
 
@@ -37,8 +38,17 @@ static const CodeRow codes[] = {
                 {VIR_ERR_INVALID_CONN, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE},
 };
 
+/* Of VIR_ERR_RPC only this ends the connection: what follows in the stream can't be found. */
+static bool is_loss(const virError *error) {
+        if (error->domain != VIR_FROM_RPC && error->domain != VIR_FROM_REMOTE)
+                return false;
+        return error->code != VIR_ERR_RPC ||
+               (error->message && (strstr(error->message, "received from server") ||
+                                                  strstr(error->message, "message length")));
+}
+
 static VirtaskError classify(const virError *error) {
-        if (error->domain == VIR_FROM_RPC || error->domain == VIR_FROM_REMOTE)
+        if (is_loss(error))
                 return VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE;
         if (error->message && strstr(error->message, "No space left on device"))
                 return VIRTASK_ERROR_DISK_FULL;

@@ -8,11 +8,12 @@
 
 /* Members are NULL where they do not exist: on another host, or for another driver. */
 typedef struct Layout {
-        char *root;      /* of embedded QEMU */
-        char *save;      /* directory of the managed save images */
-        char *snapshots; /* has a directory for each domain with snapshots, and that a file for each
-                          */
-        char *run;       /* directory of the PID files */
+        char *root;        /* of embedded QEMU */
+        char *definitions; /* directory of the definitions of domains */
+        char *save;        /* directory of the managed save images */
+        char *snapshots;   /* has a directory for each domain with snapshots, and that a file for
+                              each */
+        char *run;         /* directory of the PID files */
 } Layout;
 
 /* What follows from a connection URI. */

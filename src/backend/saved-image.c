@@ -33,16 +33,20 @@ typedef struct ImageHeader {
         uint32_t was_running;
 } ImageHeader;
 
-static void layout_of(virDomainPtr domain, Layout *ret) {
-        char *uri = virConnectGetURI(virDomainGetConnect(domain));
+static void layout_of_connection(virConnectPtr connection, Layout *ret) {
+        char *uri = virConnectGetURI(connection);
 
         if (uri)
                 layout_of_uri(uri, ret);
         free(uri);
 }
 
+static void layout_of(virDomainPtr domain, Layout *ret) {
+        layout_of_connection(virDomainGetConnect(domain), ret);
+}
+
 char *saved_image_path(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".save", NULL);
         g_autofree char *path = NULL;
 
@@ -56,7 +60,7 @@ char *saved_image_path(virDomainPtr domain) {
 }
 
 char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const char *kind) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         char uuid[VIR_UUID_STRING_BUFLEN];
         g_autofree char *name = NULL;
 
@@ -65,6 +69,30 @@ char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const ch
                 return NULL;
         name = g_strdup_printf("%s.%s.%s", uuid, id, kind);
         return g_build_filename(layout.save, name, NULL);
+}
+
+/* The saved state of a machine may be called like the UUID of another. */
+static bool is_of_snapshot(const char *name, const char *prefix) {
+        g_autofree char *whole = g_strndup(
+                        name, strlen(name) - (g_str_has_suffix(name, ".new") ? strlen(".new") : 0));
+
+        return g_str_has_prefix(name, prefix) &&
+               (g_str_has_suffix(whole, ".memory") || g_str_has_suffix(whole, ".nvram"));
+}
+
+GPtrArray *saved_image_files_of_snapshots(virConnectPtr connection, const char *uuid) {
+        GPtrArray *files = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *prefix = g_strconcat(uuid, ".", NULL);
+        g_auto(Layout) layout = {0};
+        g_autoptr(GDir) directory = NULL;
+        const char *name;
+
+        layout_of_connection(connection, &layout);
+        directory = layout.save && *uuid ? g_dir_open(layout.save, 0, NULL) : NULL;
+        while (directory && (name = g_dir_read_name(directory)))
+                if (is_of_snapshot(name, prefix))
+                        g_ptr_array_add(files, g_build_filename(layout.save, name, NULL));
+        return files;
 }
 
 SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
@@ -87,7 +115,7 @@ SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
 }
 
 static char *process_directory(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".pid", NULL);
         g_autofree char *path = NULL, *text = NULL;
         uint64_t pid;

@@ -5,6 +5,7 @@
  * read. libvirt tells none of this; on a connection to another host nothing can be known. Any
  * thread, may block. */
 
+#include <glib.h>
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,9 @@ char *saved_image_path(virDomainPtr domain);
 /* Where a file of a snapshot that is no disk would be, whether it is there or not; NULL where
  * libvirt's directories are out of reach. "kind" is "memory" (as a saved image) or "nvram". */
 char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const char *kind);
+
+/* All such files of a machine that are there, also half ones: paths, owned. */
+GPtrArray *saved_image_files_of_snapshots(virConnectPtr connection, const char *uuid);
 
 /* Reads the header; *ret_running says whether the guest ran when it was saved (only set for a whole
  * image). */

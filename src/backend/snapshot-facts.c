@@ -245,7 +245,7 @@ static void sort(GPtrArray *all) {
 static GPtrArray *read_all(
                 virDomainPtr domain, virDomainSnapshotPtr *snapshots, unsigned n, GError **error) {
         g_autoptr(GPtrArray) all = g_ptr_array_new_full(n, facts_of_one_free);
-        g_autoptr(GPtrArray) metadata = snapshot_metadata_read(domain);
+        g_autoptr(GPtrArray) metadata = snapshot_metadata_read(domain, NULL) ?: g_ptr_array_new();
 
         for (unsigned i = 0; i < n; i++)
                 if (!read_one(all, snapshots[i], metadata, error))

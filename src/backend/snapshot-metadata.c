@@ -131,7 +131,7 @@ static unsigned all_definitions(virDomainPtr domain) {
 }
 
 /* Only what is known to be complete may be written back. */
-static GPtrArray *load(virDomainPtr domain, GError **error) {
+GPtrArray *snapshot_metadata_read(virDomainPtr domain, GError **error) {
         char *text = virDomainGetMetadata(
                         domain, VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, stored_definition(domain));
         GPtrArray *entries;
@@ -157,12 +157,6 @@ static bool store(virDomainPtr domain, const GPtrArray *entries, GError **error)
         return false;
 }
 
-GPtrArray *snapshot_metadata_read(virDomainPtr domain) {
-        GPtrArray *entries = load(domain, NULL);
-
-        return entries ? entries : from_xml(NULL);
-}
-
 static bool find_index(const GPtrArray *entries, const char *id, unsigned *ret) {
         for (unsigned i = 0; i < entries->len; i++) {
                 const SnapshotMetadata *entry = entries->pdata[i];
@@ -182,7 +176,7 @@ SnapshotMetadata *snapshot_metadata_find(const GPtrArray *entries, const char *i
 }
 
 bool snapshot_metadata_set(virDomainPtr domain, const SnapshotMetadata *entry, GError **error) {
-        g_autoptr(GPtrArray) entries = load(domain, error);
+        g_autoptr(GPtrArray) entries = snapshot_metadata_read(domain, error);
         unsigned i;
 
         if (!entries)
@@ -194,7 +188,7 @@ bool snapshot_metadata_set(virDomainPtr domain, const SnapshotMetadata *entry, G
 }
 
 bool snapshot_metadata_remove(virDomainPtr domain, const char *id, GError **error) {
-        g_autoptr(GPtrArray) entries = load(domain, error);
+        g_autoptr(GPtrArray) entries = snapshot_metadata_read(domain, error);
         unsigned i;
 
         if (!entries)

@@ -16,9 +16,9 @@ typedef struct SnapshotMetadata {
         unsigned type, consistency; /* as in SnapshotFacts; 0: not known */
 } SnapshotMetadata;
 
-/* Of SnapshotMetadata, owned; empty without any. There may be entries of snapshots that are gone,
- * or not there yet. */
-GPtrArray *snapshot_metadata_read(virDomainPtr domain);
+/* Of SnapshotMetadata, owned; empty without any, NULL if they can not be read. There may be entries
+ * of snapshots that are gone, or not there yet. */
+GPtrArray *snapshot_metadata_read(virDomainPtr domain, GError **error);
 
 /* The entry with the ID, or NULL. */
 SnapshotMetadata *snapshot_metadata_find(const GPtrArray *entries, const char *id);

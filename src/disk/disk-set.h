@@ -8,15 +8,16 @@
 #include <stdbool.h>
 
 typedef struct Disk {
-        char *target;    /* "vda" */
-        char *path;      /* absolute; NULL: no file, or none at the moment */
-        char *format;    /* "qcow2", "raw"; NULL: not said */
-        bool readonly;   /* the guest can't write to it */
-        bool shareable;  /* other machines may use it at the same time */
-        bool transient;  /* what the guest writes is thrown away */
-        bool is_file;    /* not a block device, a volume or something on the network */
-        bool is_disk;    /* device='disk': neither CD nor floppy, nor a whole SCSI device */
-        bool is_special; /* encrypted or a slice of its file: more than format and path tell */
+        char *target;      /* "vda" */
+        char *path;        /* absolute; NULL: no file, or none at the moment */
+        char *format;      /* "qcow2", "raw"; NULL: not said */
+        bool readonly;     /* the guest can't write to it */
+        bool shareable;    /* other machines may use it at the same time */
+        bool transient;    /* what the guest writes is thrown away */
+        bool is_file;      /* not a block device, a volume or something on the network */
+        bool is_disk;      /* device='disk': neither CD nor floppy, nor a whole SCSI device */
+        bool mirror_ready; /* a block job can switch over to another image */
+        bool is_special;   /* encrypted or a slice of its file: more than format and path tell */
 } Disk;
 
 typedef struct DiskSet {

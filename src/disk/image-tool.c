@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "disk/image-file.h"
@@ -65,18 +66,19 @@ static void copy_owner(int fd, const struct stat *base) {
                 (void) fchmod(fd, mode & ~(mode_t) 0070);
 }
 
-/* The file exists and is ours: qemu-img writes into it. */
+/* The file exists and is ours: qemu-img writes into it, whatever has its name by now. */
 static bool fill_overlay(int fd,
                 const char *path,
                 const char *base,
                 const char *base_format,
-                const ChildHooks *hooks,
+                ChildHooks *hooks,
                 GError **error) {
         const char *const arguments[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-F",
-                        base_format, "-b", base, "--", path, NULL};
+                        base_format, "-b", base, "--", "/proc/self/fd/0", NULL};
         struct stat st;
         auto_fd base_fd = image_file_open(base, true, &st, error);
 
+        hooks->input = fd;
         if (base_fd < 0 || !run_tool("create", path, arguments, hooks, error))
                 return false;
         copy_owner(fd, &st);
@@ -99,6 +101,20 @@ bool image_create_overlay(
         if (fill_overlay(fd, path, base, base_format, &hooks, error))
                 return true;
         (void) unlink(path);
+        return false;
+}
+
+bool image_replace_overlay(
+                const char *path, const char *base, const char *base_format, GError **error) {
+        g_autofree char *temporary = g_strconcat(path, ".new", NULL);
+
+        if (!image_remove(temporary, error) ||
+                        !image_create_overlay(temporary, base, base_format, error))
+                return false;
+        if (rename(temporary, path) == 0)
+                return image_file_sync_directory(path, error);
+        image_file_fail(errno, "replace", path, error);
+        (void) unlink(temporary);
         return false;
 }
 

@@ -332,17 +332,25 @@ static bool extend_chain(GPtrArray *chain,
         return true;
 }
 
-GPtrArray *image_chain_read(const char *path, const char *format, GError **error) {
-        g_autoptr(GPtrArray) chain =
-                        g_ptr_array_new_with_free_func((GDestroyNotify) image_info_free);
+GPtrArray *image_chain_read_part(const char *path, const char *format, GError **ret_problem) {
+        GPtrArray *chain = g_ptr_array_new_with_free_func((GDestroyNotify) image_info_free);
         g_autoptr(GArray) files = g_array_new(FALSE, FALSE, sizeof(struct stat));
-        const ImageInfo *last;
 
-        if (!extend_chain(chain, files, path, format, error))
-                return NULL;
-        for (last = g_ptr_array_index(chain, 0); last->backing;
-                        last = g_ptr_array_index(chain, chain->len - 1))
-                if (!extend_chain(chain, files, last->backing, last->backing_format, error))
-                        return NULL;
-        return g_steal_pointer(&chain);
+        while (path && extend_chain(chain, files, path, format, ret_problem)) {
+                const ImageInfo *last = g_ptr_array_index(chain, chain->len - 1);
+
+                path = last->backing;
+                format = last->backing_format;
+        }
+        return chain;
+}
+
+GPtrArray *image_chain_read(const char *path, const char *format, GError **error) {
+        g_autoptr(GError) problem = NULL;
+        g_autoptr(GPtrArray) chain = image_chain_read_part(path, format, &problem);
+
+        if (!problem)
+                return g_steal_pointer(&chain);
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return NULL;
 }

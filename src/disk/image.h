@@ -39,10 +39,18 @@ void image_info_free(ImageInfo *info);
  * a format in the header of the image above is refused. */
 GPtrArray *image_chain_read(const char *path, const char *format, GError **error);
 
+/* The same as far as it can be read; *ret_problem (NULL: none) is why it ends early. */
+GPtrArray *image_chain_read_part(const char *path, const char *format, GError **ret_problem);
+
 /* Makes a new qcow2 image on top of the base, with the base's owner, group and mode as far as we
  * may, and synced. A file that exists is not touched; a failure leaves none. That a machine uses
  * the base is no obstacle for QEMU, so it is the caller who has to know. */
 bool image_create_overlay(
+                const char *path, const char *base, const char *base_format, GError **error);
+
+/* The same, and a file that has the name is replaced: whoever is interrupted finds the old one or
+ * the new one. */
+bool image_replace_overlay(
                 const char *path, const char *base, const char *base_format, GError **error);
 
 /* Writes what the image and those between hold into "base", an image of its chain. The image itself

@@ -143,6 +143,28 @@ const char *job_recall(const Job *job, const char *key) {
         return g_hash_table_lookup(job->memory, key);
 }
 
+/* As GKeyFile writes lists, so that the elements may hold whatever they like. */
+#define LIST_GROUP "List"
+#define LIST_KEY   "Value"
+
+bool job_remember_list(Job *job, const char *key, const char *const *list, GError **error) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        g_autofree char *value = NULL;
+
+        g_key_file_set_string_list(file, LIST_GROUP, LIST_KEY, list, g_strv_length((char **) list));
+        value = g_key_file_get_value(file, LIST_GROUP, LIST_KEY, NULL);
+        return job_remember(job, key, value, error);
+}
+
+char **job_recall_list(const Job *job, const char *key) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        char **list;
+
+        g_key_file_set_value(file, LIST_GROUP, LIST_KEY, job_recall(job, key) ?: "");
+        list = g_key_file_get_string_list(file, LIST_GROUP, LIST_KEY, NULL, NULL);
+        return list ?: g_new0(char *, 1);
+}
+
 void job_progress(Job *job, uint64_t done, uint64_t total) {
         atomic_store(&job->done, done);
         atomic_store(&job->total, total);
@@ -191,6 +213,12 @@ static bool settle_once(Job *job) {
         const Operation *operation = job->operation;
 
         g_clear_error(&job->error);
+        if (job->memory_lost) {
+                g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                "The task was interrupted, and what it had noted of its steps can "
+                                "not be read: nothing was finished or undone");
+                return false;
+        }
         if (operation->settle)
                 return operation->settle(job, &job->error);
         g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,

@@ -55,6 +55,7 @@ struct Job {
         _Atomic int64_t ask_after;    /* of job_do_not_ask(), g_get_monotonic_time() */
         GHashTable *memory;           /* key -> text, of job_remember(); worker */
         GPtrArray *parts;             /* of Job, referenced: of sub-tasks; NULL without */
+        bool memory_lost;             /* it can't be read any more */
 
         /* Written by run() and settle(), read on the loop after they have returned. */
         bool succeeded;
@@ -101,6 +102,11 @@ bool job_remember(Job *job, const char *key, const char *value, GError **error);
 
 /* What run() remembered, or NULL. Worker. */
 const char *job_recall(const Job *job, const char *key);
+
+/* The same for a list of texts, which may hold newlines; what was not remembered is an empty one.
+ */
+bool job_remember_list(Job *job, const char *key, const char *const *list, GError **error);
+char **job_recall_list(const Job *job, const char *key);
 
 /* How far run() is, where nobody else can be asked: job_counted() is the operation's progress()
  * then. Worker; job_counted(): any. */

@@ -16,6 +16,7 @@
 #include "jobs/ledger.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -229,13 +230,32 @@ void ledger_remove(Ledger *ledger, uint32_t id) {
         (void) unlinkat(ledger->directory, memory, 0);
 }
 
-/* Both files of a task, as one text. */
-static char *read_record(Ledger *ledger, uint32_t id) {
-        g_autofree char *name = g_strdup_printf("%u", id), *name_of_memory = memory_name(id);
-        g_autofree char *text = fs_read(ledger->directory, name, RECORD_BYTES, NULL);
-        g_autofree char *memory = fs_read(ledger->directory, name_of_memory, MEMORY_BYTES, NULL);
+static bool copy_group(GKeyFile *from, const char *group, GKeyFile *to) {
+        g_auto(GStrv) keys = g_key_file_get_keys(from, group, NULL, NULL);
 
-        return text && memory ? g_strconcat(text, "\n", memory, NULL) : g_steal_pointer(&text);
+        for (unsigned i = 0; keys && keys[i]; i++) {
+                g_autofree char *value = g_key_file_get_value(from, group, keys[i], NULL);
+
+                g_key_file_set_value(to, group, keys[i], value);
+        }
+        return keys;
+}
+
+/* Most tasks have none. One that can't be read must not be taken for none. */
+static void add_memory(Ledger *ledger, uint32_t id, GKeyFile *record) {
+        g_autofree char *name = memory_name(id), *text = NULL;
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        g_autoptr(GError) error = NULL;
+
+        if (faccessat(ledger->directory, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+                return;
+        text = fs_read(ledger->directory, name, MEMORY_BYTES, &error);
+        if (text && g_key_file_load_from_data(file, text, (gsize) -1, G_KEY_FILE_NONE, &error) &&
+                        copy_group(file, LEDGER_MEMORY, record))
+                return;
+        log_warning("What task %u remembers can not be read: %s", id,
+                        error ? error->message : "it is empty");
+        g_key_file_set_boolean(record, LEDGER_MEMORY_LOST, "Lost", true);
 }
 
 void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata) {
@@ -243,16 +263,18 @@ void ledger_load(Ledger *ledger, LedgerRecord callback, void *userdata) {
 
         for (unsigned i = 0; i < ids->len; i++) {
                 uint32_t id = g_array_index(ids, uint32_t, i);
-                g_autofree char *text = read_record(ledger, id);
+                g_autofree char *name = g_strdup_printf("%u", id);
+                g_autofree char *text = fs_read(ledger->directory, name, RECORD_BYTES, NULL);
                 g_autoptr(GKeyFile) record = g_key_file_new();
                 g_autoptr(GError) error = NULL;
 
                 if (text && *text && !*g_strchug(text)) /* prepared, and never used */
                         ledger_remove(ledger, id);
-                else if (text && g_key_file_load_from_data(
-                                                 record, text, (gsize) -1, G_KEY_FILE_NONE, &error))
+                else if (text && g_key_file_load_from_data(record, text, (gsize) -1,
+                                                 G_KEY_FILE_NONE, &error)) {
+                        add_memory(ledger, id, record);
                         callback(id, record, userdata);
-                else {
+                } else {
                         log_warning("The record of task %u can not be read and is dropped", id);
                         ledger_remove(ledger, id);
                 }

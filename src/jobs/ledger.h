@@ -38,7 +38,8 @@ void ledger_promise(Ledger *ledger);
 /* Writes what a job remembers (key -> text) beside its record, where a power cut does not reach it;
  * ledger_load() gives it back as the group LEDGER_MEMORY of the record. Any thread; takes
  * milliseconds. */
-#define LEDGER_MEMORY "Memory"
+#define LEDGER_MEMORY      "Memory"
+#define LEDGER_MEMORY_LOST "MemoryLost" /* the group is there if that can't be read any more */
 bool ledger_write_memory(Ledger *ledger, uint32_t id, GHashTable *memory, GError **error);
 
 /* Makes the record survive a power cut. Any thread; takes milliseconds. */

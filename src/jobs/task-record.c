@@ -141,6 +141,7 @@ static void load_unfinished(Task *task, GKeyFile *record) {
         task->state_changed = task->submitted;
         task->job = task_list_make_job(task->list, task, JOB_SETTLE, machine ?: "", NULL, request);
         load_texts(record, LEDGER_MEMORY, task->job->memory);
+        task->job->memory_lost = g_key_file_has_group(record, LEDGER_MEMORY_LOST);
 }
 
 Task *task_load(TaskList *list, uint32_t id, GKeyFile *record, const Operation *const *operations) {

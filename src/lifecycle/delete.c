@@ -2,10 +2,15 @@
 
 /* Delete and Unregister: IVMVirtualPC::DeleteVirtualMachine and UnregisterVirtualMachine. Delete
  * takes the definition with all that libvirt keeps beside it (saved state, metadata of snapshots
- * and checkpoints, UEFI variables, TPM state); Unregister takes the definition alone. Disk images
- * stay in both. */
+ * and checkpoints, UEFI variables, TPM state), and the memory and variables of snapshots, which
+ * libvirt does not know of; Unregister takes the definition alone. Disk images stay in both, those
+ * that snapshots made as well: the last of them is what the machine had. */
+
+#include <syslog.h>
 
 #include "backend/backend-error.h"
+#include "backend/saved-image.h"
+#include "disk/image.h"
 #include "jobs/job.h"
 #include "lifecycle/operations.h"
 
@@ -40,11 +45,41 @@ static bool undefine(Job *job,
         return false;
 }
 
+/* When the machine is gone, nothing tells any more where they are. */
+#define MEMORY_FILES "Files"
+
+static bool remember_files(Job *job, GError **error) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+        g_autoptr(GPtrArray) files = NULL;
+
+        if (!backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, error))
+                return false;
+        files = saved_image_files_of_snapshots(virDomainGetConnect(loan.domain), job->uuid);
+        if (files->len == 0)
+                return true;
+        g_ptr_array_add(files, NULL);
+        return job_remember_list(job, MEMORY_FILES, (const char *const *) files->pdata, error);
+}
+
+static bool remove_files(Job *job) {
+        g_auto(GStrv) files = job_recall_list(job, MEMORY_FILES);
+
+        for (unsigned i = 0; files[i]; i++) {
+                g_autoptr(GError) cause = NULL;
+
+                if (!image_remove(files[i], &cause))
+                        job_log(job, LOG_WARNING, "A file of a snapshot stays: %s", cause->message);
+        }
+        return true;
+}
+
 static bool delete_run(Job *job, GError **error) {
-        return undefine(job,
-                        METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-                                        VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_TPM,
-                        METADATA, "delete", error);
+        return remember_files(job, error) &&
+               undefine(job,
+                               METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
+                                               VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_TPM,
+                               METADATA, "delete", error) &&
+               remove_files(job);
 }
 
 /* After an interruption: looks, and does not act again, because the machine may be used again. */
@@ -58,7 +93,7 @@ static bool delete_settle(Job *job, GError **error) {
                 return false;
         }
         if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE))
-                return true;
+                return remove_files(job);
         g_propagate_error(error, g_steal_pointer(&cause));
         return false;
 }

@@ -3,40 +3,44 @@
 /* Apply: Msvm_VirtualSystemSnapshotService::ApplySnapshot. libvirt 9.0 can not revert to snapshots
  * with overlays, so it is done here:
  *
- *     new overlays on the images of the snapshot ── commit ── end the guest ── firmware variables
- *        ── definition of that time with the new overlays ── this one is current ── the overlays
- *        that the machine had are waste ── memory ── collect the waste
+ *     new overlays on the images of the snapshot ── commit ── all overlays are noted as waste
+ *        ── end the guest ── firmware variables ── definition of that time with the new overlays
+ *        ── this one is current ── memory, paused ── remember that ── go on ── collect the waste
  *
  * Until the commit nothing has changed but that there are new files. After it the guest's present
  * is given up, and whoever interrupts us finds the steps repeated by settle(), each of which may be
- * done twice. A snapshot without memory leaves the machine off.
+ * done twice, until it is remembered that the guest is back: before, it has not run. What is noted
+ * as waste too early costs nothing, as nothing is collected that a disk shows. A snapshot without
+ * memory leaves the machine off.
  *
  * A snapshot inside its image is reverted to by libvirt. */
 
 #include <syslog.h>
+#include <unistd.h>
 
 #include "backend/backend-error.h"
 #include "backend/backend.h"
 #include "backend/saved-image.h"
-#include "backend/snapshot-metadata.h"
 #include "disk/image.h"
 #include "jobs/job.h"
 #include "snapshot/collect.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/memory.h"
 #include "snapshot/names.h"
 #include "snapshot/operations.h"
 #include "snapshot/state-file.h"
 #include "snapshot/tree.h"
 
-#define TYPE_FULL 2
-
 /* What settle() has to know. */
-#define MEMORY_OVERLAYS "Overlays" /* target, path, target, path: lines */
-#define MEMORY_REPLACED "Replaced" /* the files that the disks had */
-#define MEMORY_STAGE    "Stage"    /* once the present is given up */
+#define MEMORY_OVERLAYS   "Overlays"   /* target, path, target, path */
+#define MEMORY_REPLACED   "Replaced"   /* the files that the disks had */
+#define MEMORY_DEFINITION "Definition" /* with what is noted in it */
+#define MEMORY_STAGE      "Stage"      /* once the present is given up */
 
 #define STAGE_REPLACING "replacing"
-#define STAGE_RESTORED  "restored" /* only waste is left */
+#define STAGE_REVERTING "reverting" /* libvirt does it */
+#define STAGE_RESTORED  "restored"  /* paused, and is to go on */
+#define STAGE_DONE      "done"      /* only waste is left */
 
 typedef struct ApplyRequest {
         Request common;
@@ -76,16 +80,85 @@ static SnapshotDefinition *find(const Job *job, const SnapshotTree *tree, GError
         return snapshot;
 }
 
+/* The end */
+
+/* Waste that can't be removed now is no reason to fail: it is noted. */
+static void clean_up(Job *job, virDomainPtr domain) {
+        g_autoptr(GError) cause = NULL;
+
+        if (!collect_images(job, domain, &cause))
+                job_log(job, LOG_WARNING, "Images that are not needed any more stay for now: %s",
+                                cause->message);
+}
+
+/* The guest has a new present from here on, which nobody gave up. */
+static bool go_on(Job *job, virDomainPtr domain, GError **error) {
+        int state, reason;
+
+        if (g_str_equal(job_recall(job, MEMORY_STAGE), STAGE_DONE))
+                return true;
+        if (virDomainGetState(domain, &state, &reason, 0) < 0 ||
+                        (state == VIR_DOMAIN_PAUSED && virDomainResume(domain) < 0))
+                return fail(error, domain, "resume");
+        return job_remember(job, MEMORY_STAGE, STAGE_DONE, error);
+}
+
+static bool finish(Job *job, virDomainPtr domain, GError **error) {
+        bool ok = go_on(job, domain, error);
+
+        clean_up(job, domain);
+        return ok;
+}
+
+/* The guest is back, if the snapshot has memory, and has not run yet. */
+static bool conclude(Job *job, virDomainPtr domain, bool ran, GError **error) {
+        const ApplyRequest *request = job->request;
+        bool goes_on = ran && !request->paused;
+
+        return job_remember(job, MEMORY_STAGE, goes_on ? STAGE_RESTORED : STAGE_DONE, error) &&
+               finish(job, domain, error);
+}
+
 /* Inside the image */
 
-static bool revert(virDomainPtr domain, const ApplyRequest *request, GError **error) {
+/* libvirt would start a machine that was off, if it is to be paused. */
+static bool revert(virDomainPtr domain, const SnapshotDefinition *snapshot, GError **error) {
+        bool off = g_str_equal(snapshot->state, "shutoff");
         unsigned flags = VIR_DOMAIN_SNAPSHOT_REVERT_FORCE |
-                         (request->paused ? VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED : 0);
-        g_autoptr(virDomainSnapshot) snapshot =
-                        virDomainSnapshotLookupByName(domain, request->common.snapshot, 0);
+                         (off ? 0 : VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED);
+        g_autoptr(virDomainSnapshot) handle =
+                        virDomainSnapshotLookupByName(domain, snapshot->id, 0);
 
-        return (snapshot && virDomainRevertToSnapshot(snapshot, flags) == 0) ||
+        return (handle && virDomainRevertToSnapshot(handle, flags) == 0) ||
                fail(error, domain, "apply the snapshot of");
+}
+
+static bool define_text(virDomainPtr domain, const char *text, GError **error) {
+        g_autoptr(virDomain) defined =
+                        virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
+
+        return defined || fail(error, domain, "define");
+}
+
+/* libvirt brings the definition of that time back, with what we noted in it then. */
+static bool bring_notes_back(Job *job, virDomainPtr domain, GError **error) {
+        const char *before = job_recall(job, MEMORY_DEFINITION);
+        g_autofree char *then = snapshot_tree_definition(domain, true, error), *text = NULL;
+
+        text = then && before ? definition_with_identity(then, before, error) : NULL;
+        return text && define_text(domain, text, error);
+}
+
+static bool remember_definition(Job *job, virDomainPtr domain, GError **error) {
+        g_autofree char *text = snapshot_tree_definition(domain, true, error);
+
+        return text && job_remember(job, MEMORY_DEFINITION, text, error);
+}
+
+static bool revert_and_conclude(
+                Job *job, virDomainPtr domain, const SnapshotDefinition *snapshot, GError **error) {
+        return revert(domain, snapshot, error) && bring_notes_back(job, domain, error) &&
+               conclude(job, domain, g_str_equal(snapshot->state, "running"), error);
 }
 
 /* libvirt writes into the image. */
@@ -111,45 +184,47 @@ static bool check_nobody_else(
         return true;
 }
 
-/* libvirt brings the definition of that time back, with what we noted in it then. */
 static bool revert_internal(Job *job,
                 virDomainPtr domain,
                 const SnapshotTree *tree,
                 const SnapshotDefinition *snapshot,
                 GError **error) {
-        g_autoptr(GPtrArray) notes = snapshot_metadata_read(domain);
-
-        if (!check_nobody_else(tree, snapshot, error) || !job_commit(job) ||
-                        !revert(domain, job->request, error))
-                return false;
-        for (unsigned i = 0; i < notes->len; i++)
-                if (!snapshot_metadata_set(domain, notes->pdata[i], error))
-                        return false;
-        return true;
+        return check_nobody_else(tree, snapshot, error) &&
+               remember_definition(job, domain, error) && job_commit(job) &&
+               job_remember(job, MEMORY_STAGE, STAGE_REVERTING, error) &&
+               revert_and_conclude(job, domain, snapshot, error);
 }
 
 /* The new overlays */
 
-static bool make_overlays(Job *job,
+static bool plan_overlays(Job *job,
+                const SnapshotTree *tree,
                 const SnapshotDefinition *snapshot,
                 const DiskSet *frozen,
                 GHashTable *overlays,
                 GError **error) {
-        g_autoptr(GString) text = g_string_new(NULL);
-        GHashTableIter iter;
-        void *target, *path;
+        g_autoptr(GPtrArray) list = g_ptr_array_new();
 
         for (unsigned i = 0; i < snapshot->targets->len; i++) {
                 const Disk *disk = disk_set_find(frozen, snapshot->targets->pdata[i]);
+                char *path;
 
                 if (!disk || !disk_is_snapshottable(disk))
                         continue;
-                path = snapshot_overlay_path(disk->path, snapshot->id, job->uuid, disk->target);
+                path = snapshot_overlay_path(
+                                tree, disk->path, snapshot->id, job->uuid, disk->target);
                 g_hash_table_insert(overlays, g_strdup(disk->target), path);
-                g_string_append_printf(text, "%s\n%s\n", disk->target, (const char *) path);
+                g_ptr_array_add(list, disk->target);
+                g_ptr_array_add(list, path);
         }
-        if (!job_remember(job, MEMORY_OVERLAYS, text->str, error))
-                return false;
+        g_ptr_array_add(list, NULL);
+        return job_remember_list(job, MEMORY_OVERLAYS, (const char *const *) list->pdata, error);
+}
+
+static bool make_overlays(Job *job, const DiskSet *frozen, GHashTable *overlays, GError **error) {
+        GHashTableIter iter;
+        void *target, *path;
+
         g_hash_table_iter_init(&iter, overlays);
         while (g_hash_table_iter_next(&iter, &target, &path)) {
                 const Disk *disk = disk_set_find(frozen, target);
@@ -162,12 +237,11 @@ static bool make_overlays(Job *job,
 }
 
 static GHashTable *recall_overlays(const Job *job) {
-        const char *text = job_recall(job, MEMORY_OVERLAYS);
-        g_auto(GStrv) lines = g_strsplit(text ?: "", "\n", -1);
+        g_auto(GStrv) list = job_recall_list(job, MEMORY_OVERLAYS);
         GHashTable *overlays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 
-        for (unsigned i = 0; lines[i] && lines[i + 1]; i += 2)
-                g_hash_table_insert(overlays, g_strdup(lines[i]), g_strdup(lines[i + 1]));
+        for (unsigned i = 0; list[i] && list[i + 1]; i += 2)
+                g_hash_table_insert(overlays, g_strdup(list[i]), g_strdup(list[i + 1]));
         return overlays;
 }
 
@@ -182,15 +256,58 @@ static void remove_overlays(GHashTable *overlays) {
 
 /* The images that the disks show now are nobody's afterwards, unless a snapshot froze them. */
 static bool remember_replaced(Job *job, const SnapshotTree *tree, GError **error) {
-        g_autoptr(GString) text = g_string_new(NULL);
+        g_autoptr(GPtrArray) list = g_ptr_array_new();
 
         for (unsigned i = 0; i < tree->disks->disks->len; i++) {
                 const Disk *disk = tree->disks->disks->pdata[i];
 
                 if (disk_is_snapshottable(disk))
-                        g_string_append_printf(text, "%s\n", disk->path);
+                        g_ptr_array_add(list, disk->path);
         }
-        return job_remember(job, MEMORY_REPLACED, text->str, error);
+        g_ptr_array_add(list, NULL);
+        return job_remember_list(job, MEMORY_REPLACED, (const char *const *) list->pdata, error);
+}
+
+/* Ours are the new overlays, and those that any snapshot made, whoever took it. A set; borrowed. */
+static GHashTable *made_by_snapshots(const SnapshotTree *tree, GHashTable *overlays) {
+        GHashTable *made = g_hash_table_new(g_str_hash, g_str_equal);
+        GHashTableIter iter;
+        void *path;
+
+        g_hash_table_iter_init(&iter, overlays);
+        while (g_hash_table_iter_next(&iter, NULL, &path))
+                g_hash_table_add(made, path);
+        for (unsigned i = 0; i < tree->snapshots->len; i++) {
+                const SnapshotDefinition *snapshot = tree->snapshots->pdata[i];
+
+                g_hash_table_iter_init(&iter, snapshot->overlays);
+                while (g_hash_table_iter_next(&iter, &path, NULL))
+                        if (g_hash_table_contains(tree->images, path))
+                                g_hash_table_add(made, path);
+        }
+        return made;
+}
+
+/* Before the first step that may fail: the old overlays and the new ones. Those that the disks show
+ * in the end, whichever they are, are taken off the list when the waste is collected. */
+static bool note_waste(Job *job,
+                virDomainPtr domain,
+                const SnapshotTree *tree,
+                GHashTable *overlays,
+                GError **error) {
+        g_autoptr(GHashTable) made = made_by_snapshots(tree, overlays);
+        g_autoptr(GHashTable) waste = g_hash_table_new(g_str_hash, g_str_equal);
+        g_auto(GStrv) replaced = job_recall_list(job, MEMORY_REPLACED);
+        GHashTableIter iter;
+        void *path;
+
+        for (unsigned i = 0; replaced[i]; i++)
+                g_hash_table_add(waste, replaced[i]);
+        g_hash_table_iter_init(&iter, overlays);
+        while (g_hash_table_iter_next(&iter, NULL, &path))
+                g_hash_table_add(waste, path);
+        return image_notes_add(domain, IMAGE_MADE, made, error) &&
+               image_notes_add(domain, IMAGE_HIDDEN, waste, error);
 }
 
 /* The replacement; every step may be done twice. */
@@ -215,39 +332,22 @@ static bool restore_variables(virDomainPtr domain, const char *id, const char *t
         return false;
 }
 
-/* A disk that is no part of the snapshot stays as it is: what it was then may be another snapshot's
- * by now. "text" is taken. */
-static char *with_other_disks(char *text, const SnapshotTree *tree, GHashTable *overlays) {
-        for (unsigned i = 0; text && i < tree->disks->disks->len; i++) {
-                const Disk *disk = tree->disks->disks->pdata[i];
-                char *new = NULL;
-
-                if (disk->target && disk->path && disk->format &&
-                                !g_hash_table_contains(overlays, disk->target))
-                        new = definition_set_image(
-                                        text, NULL, disk->target, disk->path, disk->format, NULL);
-                if (!new)
-                        continue;
-                g_free(text);
-                text = new;
-        }
-        return text;
-}
-
-/* The name and what we note in the definition are of today, whatever was then. */
+/* The name and what we note in the definition are of today, whatever was then. A disk that is no
+ * part of the snapshot stays as it is: what it was then may be another snapshot's by now. */
 static char *definition_to_define(virDomainPtr domain,
                 const SnapshotTree *tree,
                 const SnapshotDefinition *snapshot,
                 GHashTable *overlays,
                 GError **error) {
         g_autofree char *now = snapshot_tree_definition(domain, true, error);
-        g_autofree char *with_disks = NULL;
+        g_autofree char *text = NULL;
 
         if (now)
-                with_disks = with_other_disks(domain_xml_with_sources(snapshot->domain_to_define,
-                                                              overlays, "qcow2", error),
-                                tree, overlays);
-        return with_disks ? definition_with_identity(with_disks, now, error) : NULL;
+                text = definition_with_other_disks(
+                                domain_xml_with_sources(snapshot->domain_to_define, overlays,
+                                                "qcow2", error),
+                                tree->disks, overlays);
+        return text ? definition_with_identity(text, now, error) : NULL;
 }
 
 static bool define(virDomainPtr domain,
@@ -256,68 +356,8 @@ static bool define(virDomainPtr domain,
                 GHashTable *overlays,
                 GError **error) {
         g_autofree char *text = definition_to_define(domain, tree, snapshot, overlays, error);
-        g_autoptr(virDomain) defined = NULL;
 
-        if (!text)
-                return false;
-        defined = virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
-        return defined || fail(error, domain, "define");
-}
-
-static bool make_current(virDomainPtr domain, const char *id, GError **error) {
-        g_autofree char *text = snapshot_tree_document(domain, id, error);
-        virDomainSnapshotPtr snapshot;
-
-        if (!text)
-                return false;
-        snapshot = virDomainSnapshotCreateXML(domain, text,
-                        VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT);
-        if (!snapshot)
-                return fail(error, domain, "change the current snapshot of");
-        (void) virDomainSnapshotFree(snapshot);
-        return true;
-}
-
-static char *memory_of(virDomainPtr domain, const SnapshotDefinition *snapshot) {
-        g_autofree char *own = saved_image_path_of_snapshot(domain, snapshot->id, "memory");
-        g_autoptr(GPtrArray) notes = snapshot_metadata_read(domain);
-        const SnapshotMetadata *note = snapshot_metadata_find(notes, snapshot->id);
-
-        if (snapshot->memory_file && g_file_test(snapshot->memory_file, G_FILE_TEST_EXISTS))
-                return g_strdup(snapshot->memory_file);
-        if (own && note && note->type == TYPE_FULL && g_file_test(own, G_FILE_TEST_EXISTS))
-                return g_steal_pointer(&own);
-        return NULL;
-}
-
-/* Whatever libvirt has no other word for. */
-static bool fail_memory(GError **error, virDomainPtr domain, const char *what) {
-        GError *cause = NULL;
-
-        fail(&cause, domain, what);
-        if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND))
-                cause->code = VIRTASK_ERROR_INCOMPATIBLE_SAVED_STATE;
-        g_propagate_error(error, cause);
-        return false;
-}
-
-/* The definition in the memory, with the new overlays. */
-static char *definition_of_memory(virDomainPtr domain,
-                const char *memory,
-                const SnapshotTree *tree,
-                GHashTable *overlays,
-                GError **error) {
-        char *text = virDomainSaveImageGetXMLDesc(
-                        virDomainGetConnect(domain), memory, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
-        char *fitting;
-
-        if (!text) {
-                fail_memory(error, domain, "read the memory of the snapshot of");
-                return NULL;
-        }
-        fitting = domain_xml_with_sources(text, overlays, "qcow2", error);
-        free(text);
-        return with_other_disks(fitting, tree, overlays);
+        return text && define_text(domain, text, error);
 }
 
 /* While nothing is given up. */
@@ -328,88 +368,7 @@ static bool check_definition(virDomainPtr domain,
                 GError **error) {
         g_autofree char *text = definition_to_define(domain, tree, snapshot, overlays, error);
 
-        return text;
-}
-
-/* While nothing is given up. libvirt lets no memory come back under another name. */
-static bool check_memory(virDomainPtr domain,
-                const SnapshotTree *tree,
-                const SnapshotDefinition *snapshot,
-                GHashTable *overlays,
-                GError **error) {
-        g_autofree char *memory = memory_of(domain, snapshot), *text = NULL;
-
-        if (!memory)
-                return true;
-        text = definition_of_memory(domain, memory, tree, overlays, error);
-        if (!text || definition_has_name(text, virDomainGetName(domain)))
-                return text;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INCOMPATIBLE_SAVED_STATE,
-                        "The memory is of a time when '%s' had another name; rename it back, or "
-                        "clear the state of the snapshot",
-                        virDomainGetName(domain));
-        return false;
-}
-
-static bool restore_memory(Job *job,
-                virDomainPtr domain,
-                const SnapshotTree *tree,
-                const SnapshotDefinition *snapshot,
-                GHashTable *overlays,
-                GError **error) {
-        const ApplyRequest *request = job->request;
-        g_autofree char *memory = memory_of(domain, snapshot), *text = NULL;
-        unsigned flags = request->paused ? VIR_DOMAIN_SAVE_PAUSED : 0;
-
-        if (!memory)
-                return true;
-        text = definition_of_memory(domain, memory, tree, overlays, error);
-        if (!text)
-                return false;
-        job_status(job, "restoring memory");
-        return virDomainRestoreFlags(virDomainGetConnect(domain), memory, text, flags) == 0 ||
-               fail_memory(error, domain, "restore the memory of");
-}
-
-static bool hide_replaced(Job *job, virDomainPtr domain, GError **error) {
-        const char *text = job_recall(job, MEMORY_REPLACED);
-        g_auto(GStrv) paths = g_strsplit(text ?: "", "\n", -1);
-        g_autoptr(GHashTable) hidden = g_hash_table_new(g_str_hash, g_str_equal);
-
-        for (unsigned i = 0; paths[i]; i++)
-                if (*paths[i])
-                        g_hash_table_add(hidden, paths[i]);
-        return image_notes_add(domain, IMAGE_HIDDEN, hidden, error);
-}
-
-/* Waste that can't be removed now is no reason to fail: it is noted. */
-static bool clean_up(Job *job, virDomainPtr domain) {
-        g_autoptr(GError) cause = NULL;
-
-        if (!collect_images(job, domain, &cause))
-                job_log(job, LOG_WARNING, "Images that are not needed any more stay for now: %s",
-                                cause->message);
-        return true;
-}
-
-/* Ours are the new overlays, and those that any snapshot made, whoever took it. A set; borrowed. */
-static GHashTable *made_by_snapshots(const SnapshotTree *tree, GHashTable *overlays) {
-        GHashTable *made = g_hash_table_new(g_str_hash, g_str_equal);
-        GHashTableIter iter;
-        void *path;
-
-        g_hash_table_iter_init(&iter, overlays);
-        while (g_hash_table_iter_next(&iter, NULL, &path))
-                g_hash_table_add(made, path);
-        for (unsigned i = 0; i < tree->snapshots->len; i++) {
-                const SnapshotDefinition *snapshot = tree->snapshots->pdata[i];
-
-                g_hash_table_iter_init(&iter, snapshot->overlays);
-                while (g_hash_table_iter_next(&iter, &path, NULL))
-                        if (g_hash_table_contains(tree->images, path))
-                                g_hash_table_add(made, path);
-        }
-        return made;
+        return text && snapshot_tree_check_room(domain, snapshot->id, error);
 }
 
 static bool replace_present(Job *job,
@@ -418,23 +377,39 @@ static bool replace_present(Job *job,
                 const SnapshotDefinition *snapshot,
                 GHashTable *overlays,
                 GError **error) {
-        g_autoptr(GHashTable) made = made_by_snapshots(tree, overlays);
+        bool ran;
 
-        if (!end_guest(domain, error) || !image_notes_add(domain, IMAGE_MADE, made, error) ||
+        if (!end_guest(domain, error) ||
                         !restore_variables(domain, snapshot->id, tree->disks->nvram, error) ||
                         !define(domain, tree, snapshot, overlays, error) ||
-                        !make_current(domain, snapshot->id, error) ||
-                        !hide_replaced(job, domain, error) ||
-                        !restore_memory(job, domain, tree, snapshot, overlays, error))
+                        !snapshot_tree_make_current(domain, snapshot->id, error))
                 return false;
-        /* From here on the guest has a new present, which nobody gave up. */
-        return job_remember(job, MEMORY_STAGE, STAGE_RESTORED, error) && clean_up(job, domain);
+        job_status(job, "restoring memory");
+        return snapshot_memory_restore(domain, tree, snapshot, overlays, &ran, error) &&
+               conclude(job, domain, ran, error);
+}
+
+static bool prepare(Job *job,
+                virDomainPtr domain,
+                const SnapshotTree *tree,
+                const SnapshotDefinition *snapshot,
+                GHashTable *overlays,
+                GError **error) {
+        g_autoptr(DiskSet) frozen = disk_set_parse(snapshot->domain, error);
+        bool exists;
+
+        return frozen && plan_overlays(job, tree, snapshot, frozen, overlays, error) &&
+               make_overlays(job, frozen, overlays, error) &&
+               check_definition(domain, tree, snapshot, overlays, error) &&
+               snapshot_memory_check(domain, tree, snapshot, overlays, &exists, error) &&
+               remember_replaced(job, tree, error) && job_commit(job) &&
+               job_remember(job, MEMORY_STAGE, STAGE_REPLACING, error) &&
+               note_waste(job, domain, tree, overlays, error);
 }
 
 static bool apply_run(Job *job, GError **error) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autoptr(SnapshotTree) tree = NULL;
-        g_autoptr(DiskSet) frozen = NULL;
         g_autoptr(GHashTable) overlays =
                         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         const SnapshotDefinition *snapshot;
@@ -447,19 +422,16 @@ static bool apply_run(Job *job, GError **error) {
                 return false;
         if (!snapshot->external)
                 return revert_internal(job, loan.domain, tree, snapshot, error);
-        frozen = disk_set_parse(snapshot->domain, error);
-        if (frozen && make_overlays(job, snapshot, frozen, overlays, error) &&
-                        check_definition(loan.domain, tree, snapshot, overlays, error) &&
-                        check_memory(loan.domain, tree, snapshot, overlays, error) &&
-                        remember_replaced(job, tree, error) && job_commit(job) &&
-                        job_remember(job, MEMORY_STAGE, STAGE_REPLACING, error))
+        if (prepare(job, loan.domain, tree, snapshot, overlays, error))
                 return replace_present(job, loan.domain, tree, snapshot, overlays, error);
         remove_overlays(overlays);
         return false;
 }
 
-/* The guest is back and has gone on: to begin again would take that from it. */
-static bool is_done(virDomainPtr domain, const SnapshotTree *tree, GHashTable *overlays) {
+/* After an interruption */
+
+/* Somebody let the guest go on, or started it: to begin again would take that from it. */
+static bool is_inhabited(virDomainPtr domain, const SnapshotTree *tree, GHashTable *overlays) {
         GHashTableIter iter;
         void *target, *path;
         int state, reason;
@@ -476,51 +448,67 @@ static bool is_done(virDomainPtr domain, const SnapshotTree *tree, GHashTable *o
         return g_hash_table_size(overlays) > 0;
 }
 
-/* A guest that was back for a moment may have written to them, and its memory does not know. */
-static bool renew_overlays(
-                const SnapshotDefinition *snapshot, GHashTable *overlays, GError **error) {
+/* What is in them fits no memory, if anybody wrote to them. Of a snapshot without memory they are
+ * the disks of a machine that may have been used since. */
+static bool renew_overlays(virDomainPtr domain,
+                const SnapshotTree *tree,
+                const SnapshotDefinition *snapshot,
+                GHashTable *overlays,
+                GError **error) {
         g_autoptr(DiskSet) frozen = disk_set_parse(snapshot->domain, error);
         GHashTableIter iter;
         void *target, *path;
+        bool exists;
 
-        if (!frozen)
+        if (!frozen || !snapshot_memory_check(domain, tree, snapshot, overlays, &exists, error))
                 return false;
         g_hash_table_iter_init(&iter, overlays);
         while (g_hash_table_iter_next(&iter, &target, &path)) {
                 const Disk *disk = disk_set_find(frozen, target);
 
-                if (disk && (!image_remove(path, error) || !image_create_overlay(path, disk->path,
-                                                                           disk->format, error)))
+                if (disk && (exists || access(path, F_OK) < 0) &&
+                                !image_replace_overlay(path, disk->path, disk->format, error))
                         return false;
         }
         return true;
 }
 
+static bool replace_again(Job *job, virDomainPtr domain, GHashTable *overlays, GError **error) {
+        g_autoptr(SnapshotTree) tree = snapshot_tree_read(domain, error);
+        const SnapshotDefinition *snapshot;
+
+        if (!tree || !note_waste(job, domain, tree, overlays, error))
+                return false;
+        snapshot = find(job, tree, error);
+        if (!snapshot)
+                return false;
+        if (!snapshot->external)
+                return revert_and_conclude(job, domain, snapshot, error);
+        if (is_inhabited(domain, tree, overlays))
+                return snapshot_tree_make_current(domain, snapshot->id, error) &&
+                       conclude(job, domain, false, error);
+        return end_guest(domain, error) &&
+               renew_overlays(domain, tree, snapshot, overlays, error) &&
+               replace_present(job, domain, tree, snapshot, overlays, error);
+}
+
 static bool apply_settle(Job *job, GError **error) {
+        const char *stage = job_recall(job, MEMORY_STAGE);
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autoptr(GHashTable) overlays = recall_overlays(job);
-        g_autoptr(SnapshotTree) tree = NULL;
-        const SnapshotDefinition *snapshot;
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return false;
-        if (!job_recall(job, MEMORY_STAGE)) {
+        if (!stage) {
                 remove_overlays(overlays);
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                                 "Applying a snapshot of '%s' was interrupted; nothing has changed",
                                 virDomainGetName(loan.domain));
                 return false;
         }
-        if (g_str_equal(job_recall(job, MEMORY_STAGE), STAGE_RESTORED))
-                return clean_up(job, loan.domain);
-        tree = snapshot_tree_read(loan.domain, error);
-        snapshot = tree ? find(job, tree, error) : NULL;
-        if (!snapshot)
-                return false;
-        if (is_done(loan.domain, tree, overlays))
-                return clean_up(job, loan.domain);
-        return end_guest(loan.domain, error) && renew_overlays(snapshot, overlays, error) &&
-               replace_present(job, loan.domain, tree, snapshot, overlays, error);
+        if (g_str_equal(stage, STAGE_REPLACING) || g_str_equal(stage, STAGE_REVERTING))
+                return replace_again(job, loan.domain, overlays, error);
+        return finish(job, loan.domain, error);
 }
 
 const Operation operation_snapshot_apply = {

@@ -22,12 +22,21 @@
 #include <unistd.h>
 
 #include "backend/backend-error.h"
+#include "backend/layout.h"
+#include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/state-file.h"
 #include "snapshot/tree.h"
 #include "util/error.h"
+#include "util/fs.h"
 
 #define LOOK_MSEC 100
+
+/* What all merges together have to write, in bytes; how far each is tells QEMU in other units. */
+typedef struct Work {
+        uint64_t done, total;
+} Work;
 
 /* The work of one merge. */
 typedef struct Merge {
@@ -35,12 +44,16 @@ typedef struct Merge {
         virDomainPtr domain;
         const SnapshotTree *tree;
         const TreeImage *base, *top;
+        const Work *work;
 } Merge;
 
-static void on_percent(double percent, void *userdata) {
-        const Merge *merge = userdata;
+static void progress(const Merge *merge, double part) {
+        job_progress(merge->job, merge->work->done + (uint64_t) (part * (double) merge->top->size),
+                        merge->work->total);
+}
 
-        job_progress(merge->job, (uint64_t) (percent * 100), 10000);
+static void on_percent(double percent, void *userdata) {
+        progress(userdata, percent / 100);
 }
 
 static bool hide(virDomainPtr domain, const char *path, GError **error) {
@@ -56,6 +69,22 @@ static bool forget(virDomainPtr domain, const char *path, GError **error) {
                image_notes_drop(domain, IMAGE_MADE, path, error);
 }
 
+/* Where libvirt writes what named the image, and the image itself. */
+static void sync_names(virDomainPtr domain, const char *path) {
+        g_auto(Layout) layout = {0};
+        g_autofree char *images = g_path_get_dirname(path);
+        char *uri = virConnectGetURI(virDomainGetConnect(domain));
+        bool ok;
+
+        if (uri)
+                layout_of_uri(uri, &layout);
+        free(uri);
+        ok = layout.definitions && fs_sync_all(layout.definitions) &&
+             fs_sync_all(layout.snapshots) && fs_sync_all(layout.save) && fs_sync_all(images);
+        if (!ok)
+                sync();
+}
+
 /* Nobody names it any more. A file that no snapshot made is left to whoever did. */
 static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError **error) {
         g_autoptr(GHashTable) made = image_notes_read(domain, IMAGE_MADE, error);
@@ -67,7 +96,7 @@ static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError
                                 "An image that is not needed any more stays: no snapshot made it");
                 return forget(domain, path, error);
         }
-        sync();
+        sync_names(domain, path);
         return image_remove(path, error) && forget(domain, path, error);
 }
 
@@ -169,15 +198,17 @@ static bool merge_offline(const Merge *merge, GError **error) {
 }
 
 static bool is_ready(const Merge *merge, const virDomainBlockJobInfo *info) {
+        g_autoptr(DiskSet) disks = NULL;
+        const Disk *disk;
         char *text;
-        bool ready;
 
         if (info->cur != info->end)
                 return false;
         text = virDomainGetXMLDesc(merge->domain, 0);
-        ready = text && strstr(text, "ready='yes'");
+        disks = text ? disk_set_parse(text, NULL) : NULL;
         free(text);
-        return ready;
+        disk = disks ? disk_set_find(disks, merge->top->target) : NULL;
+        return disk && disk->mirror_ready;
 }
 
 /* 1: ready to switch over. 0: it is over. -1: it failed. */
@@ -192,7 +223,8 @@ static int wait_block_job(const Merge *merge, bool active, GError **error) {
                 }
                 if (r == 0)
                         return 0;
-                job_progress(merge->job, info.cur, info.end);
+                if (info.end > 0)
+                        progress(merge, MIN((double) info.cur / (double) info.end, 1.0));
                 if (active && is_ready(merge, &info))
                         return 1;
                 job_wait(merge->job, LOOK_MSEC);
@@ -236,9 +268,19 @@ static bool switch_over(const Merge *merge, GError **error) {
         return ok;
 }
 
+/* What can't be read may rest on anything. */
+static SnapshotTree *read_whole_tree(virDomainPtr domain, GError **error) {
+        g_autoptr(SnapshotTree) tree = snapshot_tree_read(domain, error);
+
+        if (!tree || !tree->problem)
+                return g_steal_pointer(&tree);
+        g_propagate_error(error, g_error_copy(tree->problem));
+        return NULL;
+}
+
 /* Whether the running machine has stopped to use the image. */
 static bool check_gone(const Merge *merge, GError **error) {
-        g_autoptr(SnapshotTree) now = snapshot_tree_read(merge->domain, error);
+        g_autoptr(SnapshotTree) now = read_whole_tree(merge->domain, error);
         const TreeImage *top;
 
         if (!now)
@@ -283,14 +325,14 @@ static bool merge_running(const Merge *merge, GError **error) {
                 end_block_job(merge);
                 return false;
         }
-        return check_gone(merge, error) && rename_in_users(merge, error) &&
-               rename_in_snapshots(merge, error);
+        return check_gone(merge, error) && image_file_sync(merge->base->path, error) &&
+               rename_in_users(merge, error) && rename_in_snapshots(merge, error);
 }
 
 /* The tree that was gone by is as old as the merge took. Somebody beside us may have started the
  * machine, or made a snapshot, on the very image that is to go. */
 static bool check_unused(const Merge *merge, GError **error) {
-        g_autoptr(SnapshotTree) now = snapshot_tree_read(merge->domain, error);
+        g_autoptr(SnapshotTree) now = read_whole_tree(merge->domain, error);
         const TreeImage *top;
 
         if (!now)
@@ -308,13 +350,15 @@ static bool merge(Job *job,
                 virDomainPtr domain,
                 const SnapshotTree *tree,
                 const TreeImage *base,
+                Work *work,
                 GError **error) {
-        const Merge merge = {job, domain, tree, base, base->users->pdata[0]};
+        const Merge merge = {job, domain, tree, base, base->users->pdata[0], work};
 
         job_status(job, "merging disks");
         job_log(job, LOG_INFO, "Merging an image of disk %s into the one below", base->target);
         if (merge.top->running ? !merge_running(&merge, error) : !merge_offline(&merge, error))
                 return false;
+        work->done += merge.top->size;
         if (!check_unused(&merge, error))
                 return false;
         /* The base is what the top was, which may have been hidden too; collect_one() will see. */
@@ -388,21 +432,39 @@ static bool is_inhabited(const GPtrArray *images) {
         return false;
 }
 
+static bool can_be_merged(const TreeImage *image) {
+        return !image->live && image->users->len == 1 && !is_inhabited(image->users);
+}
+
+static uint64_t weigh(const SnapshotTree *tree, GHashTable *hidden) {
+        uint64_t bytes = 0;
+        GHashTableIter iter;
+        void *path;
+
+        g_hash_table_iter_init(&iter, hidden);
+        while (g_hash_table_iter_next(&iter, &path, NULL)) {
+                const TreeImage *image = g_hash_table_lookup(tree->images, path);
+
+                if (image && can_be_merged(image))
+                        bytes += ((const TreeImage *) image->users->pdata[0])->size;
+        }
+        return bytes;
+}
+
 /* One image of the list. *ret_changed: the tree is different now. */
 static bool collect_one(Job *job,
                 virDomainPtr domain,
                 const SnapshotTree *tree,
                 const char *path,
+                Work *work,
                 bool *ret_changed,
                 GError **error) {
         const TreeImage *image = g_hash_table_lookup(tree->images, path);
 
         *ret_changed = false;
-        if (image && image->live) {
-                *ret_changed = true;
+        if (image && image->live)
                 return image_notes_drop(domain, IMAGE_HIDDEN, path, error);
-        }
-        if (image && (image->users->len != 1 || is_inhabited(image->users)))
+        if (image && !can_be_merged(image))
                 return true;
         if (is_used_elsewhere(domain, path)) {
                 job_log(job, LOG_NOTICE, "An image stays because another machine uses it");
@@ -410,12 +472,20 @@ static bool collect_one(Job *job,
         }
         *ret_changed = true;
         if (image)
-                return merge(job, domain, tree, image, error);
+                return merge(job, domain, tree, image, work, error);
         return remove_waste(job, domain, path, error);
 }
 
+/* An image that can't be read may rest on any other, and may come back: a mount that is missing. */
+static bool postpone(Job *job, const SnapshotTree *tree) {
+        job_log(job, LOG_WARNING,
+                        "Images that are not needed any more stay until all can be read: %s",
+                        tree->problem->message);
+        return true;
+}
+
 /* Whoever makes a file of that name later shall keep it. */
-static bool forget_strangers(virDomainPtr domain, GError **error) {
+static bool forget_strangers(Job *job, virDomainPtr domain, GError **error) {
         g_autoptr(GHashTable) made = image_notes_read(domain, IMAGE_MADE, error);
         g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
         g_autoptr(SnapshotTree) tree = NULL;
@@ -427,8 +497,8 @@ static bool forget_strangers(virDomainPtr domain, GError **error) {
         if (g_hash_table_size(made) == 0)
                 return true;
         tree = snapshot_tree_read(domain, error);
-        if (!tree)
-                return false;
+        if (!tree || tree->problem)
+                return tree && postpone(job, tree);
         g_hash_table_iter_init(&iter, made);
         while (g_hash_table_iter_next(&iter, &path, NULL))
                 if (!g_hash_table_contains(tree->images, path) &&
@@ -440,8 +510,10 @@ static bool forget_strangers(virDomainPtr domain, GError **error) {
 
 bool collect_images(Job *job, virDomainPtr domain, GError **error) {
         bool changed = true;
+        Work work = {0, 0};
 
         let_go_on(job, domain);
+        state_file_remove_halves(domain);
         while (changed) {
                 g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
                 g_autoptr(SnapshotTree) tree = NULL;
@@ -453,13 +525,14 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
                 if (g_hash_table_size(hidden) == 0)
                         break;
                 tree = snapshot_tree_read(domain, error);
-                if (!tree)
-                        return false;
+                if (!tree || tree->problem)
+                        return tree && postpone(job, tree);
                 changed = false;
+                work.total = work.done + weigh(tree, hidden);
                 g_hash_table_iter_init(&iter, hidden);
                 while (!changed && g_hash_table_iter_next(&iter, &path, NULL))
-                        if (!collect_one(job, domain, tree, path, &changed, error))
+                        if (!collect_one(job, domain, tree, path, &work, &changed, error))
                                 return false;
         }
-        return forget_strangers(domain, error);
+        return forget_strangers(job, domain, error);
 }

@@ -9,6 +9,7 @@
 
 /* Goes through the images that are noted as hidden. What carries nobody is removed; what carries
  * one image is merged with it; what carries several, or is used by another machine, stays and is no
- * error. It may be interrupted at any time and begun again: at every moment each disk and each
- * snapshot shows what it showed. Progress goes to job_progress(). */
+ * error; all stay while one of them can't be read. It may be interrupted at any time and begun
+ * again: at every moment each disk and each snapshot shows what it showed. Progress goes to
+ * job_progress(). */
 bool collect_images(Job *job, virDomainPtr domain, GError **error);

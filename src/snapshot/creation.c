@@ -84,25 +84,16 @@ virDomainPtr creation_domain(const Creation *creation) {
 
 /* What is made */
 
-/* Nothing of others is removed if it fails, so nothing of others may be in the way. */
-static bool plan_overlay(Creation *c, const Disk *disk, GError **error) {
-        g_autofree char *path = snapshot_overlay_path(disk->path, c->id, c->uuid, disk->target);
-
-        if (g_file_test(path, G_FILE_TEST_EXISTS) || g_file_test(path, G_FILE_TEST_IS_SYMLINK)) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FILE_IN_USE,
-                                "The file '%s' is there already", path);
-                return false;
-        }
-        g_hash_table_insert(c->overlays, g_strdup(disk->target), g_steal_pointer(&path));
-        return true;
-}
-
 /* A CD that lies in its drive is no part of the machine's state; a disk that the guest writes to
  * and that can't take part is. */
 static bool plan_disk(Creation *c, const Disk *disk, GError **error) {
         g_ptr_array_add(c->targets, g_strdup(disk->target));
-        if (disk_is_snapshottable(disk))
-                return plan_overlay(c, disk, error);
+        if (disk_is_snapshottable(disk)) {
+                g_hash_table_insert(c->overlays, g_strdup(disk->target),
+                                snapshot_overlay_path(
+                                                c->tree, disk->path, c->id, c->uuid, disk->target));
+                return true;
+        }
         if (disk->readonly || !disk->is_disk || c->request->ignore_others)
                 return true;
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,

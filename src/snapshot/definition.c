@@ -215,6 +215,24 @@ char *definition_with_identity(const char *text, const char *from, GError **erro
         return text_of_document(document);
 }
 
+char *definition_with_parent(const char *text, const char *parent, GError **error) {
+        g_autoptr(xmlDoc) document = parse(text, error);
+        xmlNode *root = document ? xmlDocGetRootElement(document) : NULL;
+        xmlNode *old = xml_child(root, "parent"), *new;
+
+        if (!root)
+                return NULL;
+        if (old) {
+                xmlUnlinkNode(old);
+                xmlFreeNode(old);
+        }
+        if (parent) {
+                new = xmlNewChild(root, NULL, (const xmlChar *) "parent", NULL);
+                xmlNewTextChild(new, NULL, (const xmlChar *) "name", (const xmlChar *) parent);
+        }
+        return text_of_document(document);
+}
+
 bool definition_has_name(const char *text, const char *name) {
         g_autoptr(xmlDoc) document = xml_parse(text);
         g_autofree char *own =
@@ -239,6 +257,23 @@ char *definition_with_disks_of(const char *text, const DiskSet *disks, GError **
                         replace_source(node, disk->path, disk->format);
         }
         return text_of_document(document);
+}
+
+char *definition_with_other_disks(char *text, const DiskSet *disks, GHashTable *except) {
+        for (unsigned i = 0; text && i < disks->disks->len; i++) {
+                const Disk *disk = disks->disks->pdata[i];
+                char *new = NULL;
+
+                if (disk->target && disk->path && disk->format &&
+                                !g_hash_table_contains(except, disk->target))
+                        new = definition_set_image(
+                                        text, NULL, disk->target, disk->path, disk->format, NULL);
+                if (!new)
+                        continue;
+                g_free(text);
+                text = new;
+        }
+        return text;
 }
 
 static void add_disk(xmlNode *disks, const char *target, const char *overlay) {

@@ -49,11 +49,18 @@ char *definition_set_image(const char *text,
  * none. */
 char *definition_with_identity(const char *text, const char *from, GError **error);
 
+/* The description of a snapshot with another parent; NULL: without. */
+char *definition_with_parent(const char *text, const char *parent, GError **error);
+
 /* Whether it is the definition of a machine with this name. */
 bool definition_has_name(const char *text, const char *name);
 
 /* The definition with the file and format that each of its disks has in "disks". */
 char *definition_with_disks_of(const char *text, const DiskSet *disks, GError **error);
+
+/* The definition (taken) with the file and format that the disks outside of "except" (a set of
+ * targets) have in "disks". */
+char *definition_with_other_disks(char *text, const DiskSet *disks, GHashTable *except);
 
 /* What virDomainSnapshotCreateXML() wants: "overlays" maps targets to files, other disks are left
  * out. "memory" and "notes" may be NULL. */

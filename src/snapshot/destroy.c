@@ -4,7 +4,8 @@
  * DestroySnapshotTree and ClearSnapshotState. Children of a snapshot that is destroyed keep all
  * that they show: the images that it alone showed become hidden, and hidden images are merged.
  *
- *     its images on the list of hidden ones ── description gone ── its files gone ── collect
+ *     its images on the list of hidden ones ── its children are its parent's ── description gone
+ *        ── its files gone ── collect
  *
  * Merging writes into images, so there is no way back, and no cancel, from the first step on. */
 
@@ -57,13 +58,18 @@ static bool delete_in_libvirt(virDomainPtr domain, const char *id, unsigned flag
 /* The description goes before the files, so that there is no description without them; which files
  * there are is written down before both. */
 
-#define MEMORY_DOOMED "Doomed" /* id, memory file or nothing, id, ...: lines */
+#define MEMORY_DOOMED "Doomed" /* id, memory file or "", id, ... */
 
 static bool remember_doomed(Job *job, const SnapshotDefinition *snapshot, GError **error) {
-        g_autofree char *text = g_strdup_printf("%s%s\n%s\n", job_recall(job, MEMORY_DOOMED) ?: "",
-                        snapshot->id, snapshot->memory_file ?: "");
+        g_auto(GStrv) old = job_recall_list(job, MEMORY_DOOMED);
+        g_autoptr(GPtrArray) list = g_ptr_array_new();
 
-        return job_remember(job, MEMORY_DOOMED, text, error);
+        for (unsigned i = 0; old[i]; i++)
+                g_ptr_array_add(list, old[i]);
+        g_ptr_array_add(list, snapshot->id);
+        g_ptr_array_add(list, snapshot->memory_file ?: (char *) "");
+        g_ptr_array_add(list, NULL);
+        return job_remember_list(job, MEMORY_DOOMED, (const char *const *) list->pdata, error);
 }
 
 static bool remove_file(const char *path, GError **error) {
@@ -82,35 +88,15 @@ static bool remove_state_files(
 /* Of those whose description is gone. */
 static bool remove_rest_of_doomed(
                 Job *job, virDomainPtr domain, const SnapshotTree *tree, GError **error) {
-        g_auto(GStrv) lines = g_strsplit(job_recall(job, MEMORY_DOOMED) ?: "", "\n", -1);
+        g_auto(GStrv) doomed = job_recall_list(job, MEMORY_DOOMED);
 
-        for (unsigned i = 0; lines[i] && lines[i + 1]; i += 2)
-                if (!snapshot_tree_find(tree, lines[i]) &&
-                                (!snapshot_metadata_remove(domain, lines[i], error) ||
-                                                !remove_state_files(domain, lines[i], lines[i + 1],
-                                                                error)))
+        for (unsigned i = 0; doomed[i] && doomed[i + 1]; i += 2)
+                if (!snapshot_tree_find(tree, doomed[i]) &&
+                                (!snapshot_metadata_remove(domain, doomed[i], error) ||
+                                                !remove_state_files(domain, doomed[i],
+                                                                doomed[i + 1], error)))
                         return false;
         return true;
-}
-
-/* libvirt believes that whoever deletes a description has merged the images, and has all that lie
- * below name those of its parent. What they name is written down before, and put right afterwards,
- * also when libvirt fails on its way. */
-
-#define MEMORY_BELOW "Below" /* id, element, target, path, format, id, ...: lines */
-#define BELOW_LINES  5
-
-static void describe_images(
-                GString *text, const char *id, const char *element, const char *definition) {
-        g_autoptr(DiskSet) disks = disk_set_parse(definition, NULL);
-
-        for (unsigned i = 0; disks && i < disks->disks->len; i++) {
-                const Disk *disk = disks->disks->pdata[i];
-
-                if (disk->target && disk->path && disk->format)
-                        g_string_append_printf(text, "%s\n%s\n%s\n%s\n%s\n", id, element,
-                                        disk->target, disk->path, disk->format);
-        }
 }
 
 static bool is_below(const SnapshotTree *tree, const SnapshotDefinition *snapshot, const char *id) {
@@ -122,68 +108,36 @@ static bool is_below(const SnapshotTree *tree, const SnapshotDefinition *snapsho
         return false;
 }
 
-/* What is remembered already is the truth: libvirt may have begun since. */
-static bool remember_below(Job *job, const SnapshotTree *tree, const char *id, GError **error) {
-        g_autoptr(GString) text = g_string_new(NULL);
-        const char *old = job_recall(job, MEMORY_BELOW);
-
-        if (old && *old)
-                return true;
-        for (unsigned i = 0; i < tree->snapshots->len; i++) {
-                const SnapshotDefinition *other = tree->snapshots->pdata[i];
-
-                if (!other->external || !is_below(tree, other, id))
-                        continue;
-                describe_images(text, other->id, "domain", other->domain);
-                if (other->has_inactive)
-                        describe_images(text, other->id, "inactiveDomain", other->domain_to_define);
-        }
-        return job_remember(job, MEMORY_BELOW, text->str, error);
-}
-
-/* All lines of one snapshot; *line is set behind them. One that is gone needs nothing. */
-static bool put_right(virDomainPtr domain, char ***line, GError **error) {
-        const char *id = **line;
+static bool give_away(virDomainPtr domain, const char *id, const char *parent, GError **error) {
         g_autoptr(GError) cause = NULL;
-        g_autofree char *text = snapshot_tree_document(domain, id, &cause);
-        bool changed = false;
+        g_autofree char *old = snapshot_tree_document(domain, id, &cause), *new = NULL;
 
-        for (; (*line)[0] && g_str_equal((*line)[0], id); *line += BELOW_LINES) {
-                char *new = text ? definition_set_image(text, (*line)[1], (*line)[2], (*line)[3],
-                                                   (*line)[4], NULL)
-                                 : NULL;
-
-                if (!new)
-                        continue;
-                g_free(text);
-                text = new;
-                changed = true;
-        }
-        if (!text && !g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT)) {
+        if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT))
+                return true; /* destroyed before */
+        if (cause) {
                 g_propagate_error(error, g_steal_pointer(&cause));
                 return false;
         }
-        return !changed || snapshot_tree_redefine(domain, id, text, error);
+        new = definition_with_parent(old, parent, error);
+        return new &&snapshot_tree_redefine(domain, id, new, error);
 }
 
-static bool put_below_right(Job *job, virDomainPtr domain, GError **error) {
-        g_auto(GStrv) lines = g_strsplit(job_recall(job, MEMORY_BELOW) ?: "", "\n", -1);
-        char **line = lines;
+/* libvirt believes that whoever deletes a description with children has merged the images: it has
+ * all that lie below name those of the parent, and stops half-way if it can't write one of them.
+ * Of a description without children it changes no other. So they get their new parent before, each
+ * by one file that is replaced as a whole; wherever that ends, all descriptions are true. */
+static bool give_away_children(virDomainPtr domain,
+                const SnapshotTree *tree,
+                const SnapshotDefinition *snapshot,
+                GError **error) {
+        for (unsigned i = 0; i < tree->snapshots->len; i++) {
+                const SnapshotDefinition *child = tree->snapshots->pdata[i];
 
-        if (g_strv_length(lines) < BELOW_LINES)
-                return true;
-        while (*line && **line)
-                if (!put_right(domain, &line, error))
+                if (g_strcmp0(child->parent, snapshot->id) == 0 &&
+                                !give_away(domain, child->id, snapshot->parent, error))
                         return false;
-        /* What happens to them from now on is right. */
-        return job_remember(job, MEMORY_BELOW, "", error);
-}
-
-static bool delete_description(Job *job, virDomainPtr domain, const char *id, GError **error) {
-        bool deleted = delete_in_libvirt(
-                        domain, id, VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, error);
-
-        return put_below_right(job, domain, deleted ? error : NULL) && deleted;
+        }
+        return true;
 }
 
 static bool destroy_one(Job *job,
@@ -192,11 +146,13 @@ static bool destroy_one(Job *job,
                 const SnapshotDefinition *snapshot,
                 GError **error) {
         if (!snapshot->external)
-                return delete_in_libvirt(domain, snapshot->id, 0, error) &&
+                return give_away_children(domain, tree, snapshot, error) &&
+                       delete_in_libvirt(domain, snapshot->id, 0, error) &&
                        snapshot_metadata_remove(domain, snapshot->id, error);
         return hide_images(domain, snapshot, error) && remember_doomed(job, snapshot, error) &&
-               remember_below(job, tree, snapshot->id, error) &&
-               delete_description(job, domain, snapshot->id, error) &&
+               give_away_children(domain, tree, snapshot, error) &&
+               delete_in_libvirt(domain, snapshot->id, VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY,
+                               error) &&
                snapshot_metadata_remove(domain, snapshot->id, error) &&
                remove_state_files(domain, snapshot->id, snapshot->memory_file ?: "", error);
 }
@@ -222,8 +178,6 @@ bool snapshot_destroy(
         g_autoptr(SnapshotTree) tree = NULL;
         const SnapshotDefinition *snapshot;
 
-        if (!put_below_right(job, domain, error))
-                return false;
         tree = snapshot_tree_read(domain, error);
         if (!tree)
                 return false;

@@ -37,9 +37,12 @@ char *snapshot_new_id(const SnapshotTree *tree, const char *wish) {
 }
 
 /* No other disk has the name, of this machine or of another: two may lie beside each other whose
- * files begin alike, and both may be snapshotted at once. */
-char *snapshot_overlay_path(
-                const char *base, const char *id, const char *uuid, const char *target) {
+ * files begin alike, and both may be snapshotted at once. A file that is missing may come back. */
+char *snapshot_overlay_path(const SnapshotTree *tree,
+                const char *base,
+                const char *id,
+                const char *uuid,
+                const char *target) {
         g_autofree char *directory = g_path_get_dirname(base);
         g_autofree char *name = g_path_get_basename(base);
         g_autofree char *stem = g_strndup(name, MIN(strcspn(name, "."), STEM_BYTES));
@@ -50,17 +53,21 @@ char *snapshot_overlay_path(
                                 "%s.%s.%.8s-%s%s.qcow2", stem, id, uuid, target, number);
                 g_autofree char *path = g_build_filename(directory, file, NULL);
 
-                if (access(path, F_OK) < 0)
+                if (access(path, F_OK) < 0 && !g_hash_table_contains(tree->images, path))
                         return g_steal_pointer(&path);
         }
 }
 
-static unsigned depth(const SnapshotTree *tree, const char *path) {
+/* The number of images, and why the last of them can't be read. */
+static unsigned depth(const SnapshotTree *tree, const char *path, const GError **ret_problem) {
         unsigned n = 0;
 
+        *ret_problem = NULL;
         while (path) {
                 const TreeImage *image = g_hash_table_lookup(tree->images, path);
 
+                if (image)
+                        *ret_problem = image->problem;
                 path = image ? image->backing : NULL;
                 n++;
         }
@@ -70,6 +77,8 @@ static unsigned depth(const SnapshotTree *tree, const char *path) {
 bool snapshot_check_room(const SnapshotTree *tree, GError **error) {
         for (unsigned i = 0; i < tree->disks->disks->len; i++) {
                 const Disk *disk = tree->disks->disks->pdata[i];
+                const GError *problem;
+                unsigned n;
 
                 if (disk->path && strchr(disk->path, '\n')) {
                         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
@@ -77,7 +86,14 @@ bool snapshot_check_room(const SnapshotTree *tree, GError **error) {
                                         disk->target);
                         return false;
                 }
-                if (!disk_is_snapshottable(disk) || depth(tree, disk->path) < CHAIN_MAX)
+                if (!disk_is_snapshottable(disk))
+                        continue;
+                n = depth(tree, disk->path, &problem);
+                if (problem) {
+                        g_propagate_error(error, g_error_copy(problem));
+                        return false;
+                }
+                if (n < CHAIN_MAX)
                         continue;
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_LIMITS_EXCEEDED,
                                 "Disk %s rests on %u images already; destroy a snapshot first",

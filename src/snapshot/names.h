@@ -9,10 +9,15 @@
  * "snapshot"), with a number where it has to be told from others. */
 char *snapshot_new_id(const SnapshotTree *tree, const char *wish);
 
-/* A file that does not exist, beside the image "base" of the disk "target":
- * STEM.ID.UUID-TARGET.qcow2, with the beginning of the machine's UUID, or with a number. */
-char *snapshot_overlay_path(const char *base, const char *id, const char *uuid, const char *target);
+/* A file that does not exist and that nothing of the tree names, beside the image "base" of the
+ * disk "target": STEM.ID.UUID-TARGET.qcow2, with the beginning of the machine's UUID, or with a
+ * number. */
+char *snapshot_overlay_path(const SnapshotTree *tree,
+                const char *base,
+                const char *id,
+                const char *uuid,
+                const char *target);
 
-/* LIMITS_EXCEEDED if another snapshot would make a chain of images longer than a machine can be
- * expected to start with. */
+/* An error if a disk of the machine can't be read; LIMITS_EXCEEDED if another snapshot would make a
+ * chain of images longer than a machine can be expected to start with. */
 bool snapshot_check_room(const SnapshotTree *tree, GError **error);

@@ -53,7 +53,9 @@ static bool rename_run(Job *job, GError **error) {
         if (!backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, error) ||
                         !check_exists(loan.domain, id, error))
                 return false;
-        known = snapshot_metadata_read(loan.domain);
+        known = snapshot_metadata_read(loan.domain, error);
+        if (!known)
+                return false;
         old = snapshot_metadata_find(known, id);
         if (old)
                 entry = *old;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/saved-image.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "util/error.h"
@@ -67,16 +68,31 @@ static bool copy_to(int in,
         /* Who is not root keeps his own files his own. */
         if (fchown(out, st->st_uid, st->st_gid) < 0 && errno != EPERM)
                 return image_file_fail(errno, "change the owner of", to, error);
-        if (fchmod(out, st->st_mode & 07777) < 0 || fdatasync(out) < 0)
+        if (fchmod(out, st->st_mode & 0777) < 0 || fdatasync(out) < 0)
                 return image_file_fail(errno, "write", to, error);
         return true;
+}
+
+/* The directories of libvirt are QEMU's as well, which could put a link there. */
+static int open_without_links(const char *path, struct stat *ret, GError **error) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+
+        if (fd < 0 || fstat(fd, ret) < 0) {
+                image_file_fail(errno, "open", path, error);
+        } else if (!S_ISREG(ret->st_mode)) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
+                                "'%s' is not a regular file", path);
+        } else
+                return fd;
+        image_file_close(&fd);
+        return -1;
 }
 
 bool state_file_copy(
                 const char *from, const char *to, const StateFileHooks *hooks, GError **error) {
         g_autofree char *temporary = g_strconcat(to, ".new", NULL);
         struct stat st;
-        auto_fd in = image_file_open(from, false, &st, error);
+        auto_fd in = open_without_links(from, &st, error);
 
         if (in < 0 || !image_remove(temporary, error))
                 return false;
@@ -92,9 +108,13 @@ bool state_file_copy(
         return image_file_sync_directory(to, error);
 }
 
-void state_file_remove(const char *path) {
-        g_autofree char *temporary = g_strconcat(path, ".new", NULL);
+void state_file_remove_halves(virDomainPtr domain) {
+        char uuid[VIR_UUID_STRING_BUFLEN] = "";
+        g_autoptr(GPtrArray) files = NULL;
 
-        (void) image_remove(path, NULL);
-        (void) image_remove(temporary, NULL);
+        (void) virDomainGetUUIDString(domain, uuid);
+        files = saved_image_files_of_snapshots(virDomainGetConnect(domain), uuid);
+        for (unsigned i = 0; i < files->len; i++)
+                if (g_str_has_suffix(files->pdata[i], ".new"))
+                        (void) image_remove(files->pdata[i], NULL);
 }

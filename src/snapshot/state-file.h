@@ -4,6 +4,7 @@
 /* Memory images and firmware variables: files that are copied and replaced as a whole. Worker. */
 
 #include <glib.h>
+#include <libvirt/libvirt.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,10 +15,10 @@ typedef struct StateFileHooks {
         void *userdata;
 } StateFileHooks;
 
-/* Copies the file, with its owner, group and mode as far as we may; "to" is replaced as a whole,
- * and synced. CANCELLED if hooks->stop() said so ("hooks" may be NULL), FILE_NOT_FOUND, DISK_FULL,
- * FAILED. */
+/* Copies the regular file, no link, with its owner, group and permissions as far as we may; "to" is
+ * replaced as a whole, and synced. CANCELLED if hooks->stop() said so ("hooks" may be NULL),
+ * FILE_NOT_FOUND, DISK_FULL, FAILED. */
 bool state_file_copy(const char *from, const char *to, const StateFileHooks *hooks, GError **error);
 
-/* Removes the file, and what an interrupted copy has left beside it. */
-void state_file_remove(const char *path);
+/* Removes what interrupted copies have left of the machine's snapshots. */
+void state_file_remove_halves(virDomainPtr domain);

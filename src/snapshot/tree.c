@@ -6,10 +6,15 @@
 
 #include "snapshot/tree.h"
 
+#include <string.h>
+#include <sys/statvfs.h>
+
 #include "backend/backend-error.h"
 #include "backend/layout.h"
 #include "disk/image.h"
 #include "util/error.h"
+
+#define ROOM_BYTES (64 * 1024) /* for the descriptions of a few snapshots */
 
 static void image_free(void *data) {
         TreeImage *image = data;
@@ -19,6 +24,7 @@ static void image_free(void *data) {
         g_free(image->backing);
         g_free(image->target);
         g_ptr_array_unref(image->users);
+        g_clear_error(&image->problem);
         g_free(image);
 }
 
@@ -32,6 +38,7 @@ void snapshot_tree_free(SnapshotTree *tree) {
         disk_set_free(tree->disks);
         g_ptr_array_unref(tree->snapshots);
         g_hash_table_unref(tree->images);
+        g_clear_error(&tree->problem);
         g_free(tree);
 }
 
@@ -55,47 +62,65 @@ static TreeImage *add_image(SnapshotTree *tree, const ImageInfo *info, const cha
         image->format = g_strdup(info->format);
         image->backing = g_strdup(info->backing);
         image->target = g_strdup(target);
+        image->size = info->actual_size;
         image->users = g_ptr_array_new();
         g_hash_table_insert(tree->images, image->path, image);
         return image;
 }
 
-static bool add_chain(
-                SnapshotTree *tree, const Disk *disk, bool live, bool running, GError **error) {
-        g_autoptr(GPtrArray) chain = image_chain_read(disk->path, disk->format, error);
+/* The one at the end of the chain, of which no more is known than its name. "problem" is taken. */
+static void add_unreadable(
+                SnapshotTree *tree, GPtrArray *chain, const Disk *disk, GError *problem) {
+        const ImageInfo *last = chain->len > 0 ? chain->pdata[chain->len - 1] : NULL;
+        ImageInfo *info = g_new0(ImageInfo, 1);
+        TreeImage *image;
 
-        if (!chain)
-                return false;
+        info->path = g_strdup(last ? last->backing : disk->path);
+        info->format = g_strdup(last ? last->backing_format : disk->format);
+        g_ptr_array_add(chain, info);
+        image = add_image(tree, info, disk->target);
+        if (!tree->problem)
+                tree->problem = g_error_copy(problem);
+        if (image->problem)
+                g_error_free(problem);
+        else
+                image->problem = problem;
+}
+
+static void add_chain(SnapshotTree *tree, const Disk *disk, bool live, bool running) {
+        GError *problem = NULL;
+        g_autoptr(GPtrArray) chain = image_chain_read_part(disk->path, disk->format, &problem);
+
+        if (problem)
+                add_unreadable(tree, chain, disk, problem);
         for (unsigned i = 0; i < chain->len; i++) {
                 TreeImage *image = add_image(tree, chain->pdata[i], disk->target);
 
                 image->live |= live && i == 0;
                 image->running |= running;
         }
-        return true;
 }
 
-static bool add_disks(SnapshotTree *tree, const DiskSet *disks, bool running, GError **error) {
+static void add_disks(SnapshotTree *tree, const DiskSet *disks, bool running) {
         for (unsigned i = 0; i < disks->disks->len; i++) {
                 const Disk *disk = disks->disks->pdata[i];
 
-                if (disk_is_snapshottable(disk) && !add_chain(tree, disk, true, running, error))
-                        return false;
+                if (disk_is_snapshottable(disk))
+                        add_chain(tree, disk, true, running);
         }
-        return true;
 }
 
-/* Of a snapshot inside its images. One that can't be read is nothing to others. */
+/* Of a snapshot inside its images. */
 static void add_inhabited(SnapshotTree *tree, const SnapshotDefinition *snapshot, DiskSet *disks) {
         for (unsigned i = 0; i < snapshot->targets->len; i++) {
                 const Disk *disk = disk_set_find(disks, snapshot->targets->pdata[i]);
-                TreeImage *image = NULL;
+                TreeImage *image;
 
-                if (disk && disk_is_snapshottable(disk) &&
-                                add_chain(tree, disk, false, false, NULL))
-                        image = g_hash_table_lookup(tree->images, disk->path);
-                if (image)
-                        image->inhabited = true;
+                if (!disk || !disk_is_snapshottable(disk))
+                        continue;
+                add_chain(tree, disk, false, false);
+                image = g_hash_table_lookup(tree->images, disk->path);
+                image->inhabited = true;
         }
 }
 
@@ -104,9 +129,12 @@ static bool add_snapshot(SnapshotTree *tree, SnapshotDefinition *snapshot, GErro
 
         g_ptr_array_add(tree->snapshots, snapshot);
         disks = disk_set_parse(snapshot->domain, error);
-        if (!disks || snapshot->external)
-                return disks && add_disks(tree, disks, false, error);
-        add_inhabited(tree, snapshot, disks);
+        if (!disks)
+                return false;
+        if (snapshot->external)
+                add_disks(tree, disks, false);
+        else
+                add_inhabited(tree, snapshot, disks);
         return true;
 }
 
@@ -144,7 +172,9 @@ char *snapshot_tree_definition(virDomainPtr domain, bool inactive, GError **erro
 static bool add_definition(SnapshotTree *tree, const char *text, GError **error) {
         g_autoptr(DiskSet) disks = disk_set_parse(text, error);
 
-        return disks && add_disks(tree, disks, false, error);
+        if (disks)
+                add_disks(tree, disks, false);
+        return disks;
 }
 
 /* The disks that a running machine will have need not be those that it has. */
@@ -173,6 +203,38 @@ static bool add_saved_state(SnapshotTree *tree, virDomainPtr domain, GError **er
         ok = add_definition(tree, text, error);
         free(text);
         return ok;
+}
+
+/* Where libvirt keeps the descriptions; NULL where that is out of reach. */
+static char *directory_of_snapshots(virDomainPtr domain) {
+        g_auto(Layout) layout = {0};
+        char *uri = virConnectGetURI(virDomainGetConnect(domain));
+
+        if (uri)
+                layout_of_uri(uri, &layout);
+        free(uri);
+        return layout.snapshots ? g_build_filename(layout.snapshots, virDomainGetName(domain), NULL)
+                                : NULL;
+}
+
+/* One that libvirt has dropped, because it could not write its description, comes back when it is
+ * restarted. What it names is not known until then. */
+static void check_all_are_listed(SnapshotTree *tree, virDomainPtr domain) {
+        g_autofree char *path = directory_of_snapshots(domain);
+        g_autoptr(GDir) directory = path ? g_dir_open(path, 0, NULL) : NULL;
+        const char *name;
+
+        while (directory && !tree->problem && (name = g_dir_read_name(directory))) {
+                g_autofree char *id = g_str_has_suffix(name, ".xml")
+                                                      ? g_strndup(name, strlen(name) - 4)
+                                                      : NULL;
+
+                if (id && !snapshot_tree_find(tree, id))
+                        g_set_error(&tree->problem, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                        "libvirt does not know the snapshot in '%s/%s' any more; "
+                                        "restart it",
+                                        path, name);
+        }
 }
 
 static bool read_snapshots(SnapshotTree *tree, virDomainPtr domain, GError **error) {
@@ -205,7 +267,7 @@ static bool read_snapshots(SnapshotTree *tree, virDomainPtr domain, GError **err
 /* libvirt 9.0 chooses the firmware anew at each start: before, the definition does not say where
  * the variables are, which have the same name each time. */
 static char *find_variables(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {0};
         g_autofree char *directory = NULL, *name = NULL;
         char *uri = virConnectGetURI(virDomainGetConnect(domain));
 
@@ -233,11 +295,13 @@ SnapshotTree *snapshot_tree_read(virDomainPtr domain, GError **error) {
         tree->active = active;
         now = snapshot_tree_definition(domain, false, error);
         tree->disks = now ? disk_set_parse(now, error) : NULL;
-        if (!tree->disks || !add_disks(tree, tree->disks, tree->active, error) ||
-                        !add_next_start(tree, domain, error) ||
-                        !add_saved_state(tree, domain, error) ||
+        if (!tree->disks)
+                return NULL;
+        add_disks(tree, tree->disks, tree->active);
+        if (!add_next_start(tree, domain, error) || !add_saved_state(tree, domain, error) ||
                         !read_snapshots(tree, domain, error))
                 return NULL;
+        check_all_are_listed(tree, domain);
         if (tree->disks->has_uefi && !tree->disks->nvram)
                 tree->disks->nvram = find_variables(domain);
         link_users(tree);
@@ -259,19 +323,52 @@ char *snapshot_tree_document(virDomainPtr domain, const char *id, GError **error
         return copy;
 }
 
-bool snapshot_tree_redefine(virDomainPtr domain, const char *id, const char *text, GError **error) {
-        virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, id, 0);
-        unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE;
+/* libvirt drops a snapshot, until it is restarted, whose description it fails to write. */
+static bool check_room(virDomainPtr domain, const char *id, const char *text, GError **error) {
+        g_autofree char *directory = directory_of_snapshots(domain);
+        struct statvfs st;
 
-        if (snapshot && virDomainSnapshotIsCurrent(snapshot, 0) == 1)
-                flags |= VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT;
-        if (snapshot)
-                (void) virDomainSnapshotFree(snapshot);
-        snapshot = virDomainSnapshotCreateXML(domain, text, flags);
+        if (!directory || statvfs(directory, &st) < 0 ||
+                        st.f_bavail >= (2 * strlen(text) + ROOM_BYTES) / st.f_frsize)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL,
+                        "Failed to change the snapshot '%s': No space left on device", id);
+        return false;
+}
+
+static bool
+redefine(virDomainPtr domain, const char *id, const char *text, unsigned flags, GError **error) {
+        virDomainSnapshotPtr snapshot;
+
+        if (!check_room(domain, id, text, error))
+                return false;
+        snapshot = virDomainSnapshotCreateXML(
+                        domain, text, VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | flags);
         if (!snapshot) {
                 backend_error_set(error, "Failed to change the snapshot '%s'", id);
                 return false;
         }
         (void) virDomainSnapshotFree(snapshot);
         return true;
+}
+
+bool snapshot_tree_redefine(virDomainPtr domain, const char *id, const char *text, GError **error) {
+        virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, id, 0);
+        bool current = snapshot && virDomainSnapshotIsCurrent(snapshot, 0) == 1;
+
+        if (snapshot)
+                (void) virDomainSnapshotFree(snapshot);
+        return redefine(domain, id, text, current ? VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT : 0, error);
+}
+
+bool snapshot_tree_check_room(virDomainPtr domain, const char *id, GError **error) {
+        g_autofree char *text = snapshot_tree_document(domain, id, error);
+
+        return text && check_room(domain, id, text, error);
+}
+
+bool snapshot_tree_make_current(virDomainPtr domain, const char *id, GError **error) {
+        g_autofree char *text = snapshot_tree_document(domain, id, error);
+
+        return text && redefine(domain, id, text, VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT, error);
 }

@@ -4,6 +4,7 @@
 /* A machine, its snapshots and all images that they rest on, read in one pass. Worker. */
 
 #include <libvirt/libvirt.h>
+#include <stdint.h>
 
 #include "disk/disk-set.h"
 #include "snapshot/definition.h"
@@ -12,11 +13,13 @@
 typedef struct TreeImage {
         char *path;
         char *format;
-        char *backing;    /* NULL: none */
+        char *backing;    /* NULL: none, or not known */
         char *target;     /* the disk */
+        uint64_t size;    /* allocated bytes */
         bool live;        /* a disk or a snapshot shows it: its content must stay */
         bool running;     /* QEMU has it open */
         bool inhabited;   /* has a snapshot inside: it can't be merged with the one below */
+        GError *problem;  /* why it can't be read; NULL: it can */
         GPtrArray *users; /* TreeImage: those that lie directly on top of it */
 } TreeImage;
 
@@ -25,8 +28,12 @@ typedef struct SnapshotTree {
         DiskSet *disks;       /* as they are now */
         GPtrArray *snapshots; /* SnapshotDefinition */
         GHashTable *images;   /* path -> TreeImage */
+        GError *problem;      /* the first one; then there may be more images than these, and more
+                                 that lie on them: NULL for none */
 } SnapshotTree;
 
+/* An image that can't be read is no reason to fail: it may belong to another branch than the one
+ * that matters. */
 SnapshotTree *snapshot_tree_read(virDomainPtr domain, GError **error);
 void snapshot_tree_free(SnapshotTree *tree);
 
@@ -41,5 +48,12 @@ char *snapshot_tree_definition(virDomainPtr domain, bool inactive, GError **erro
 /* The description with secrets, as libvirt takes it back. */
 char *snapshot_tree_document(virDomainPtr domain, const char *id, GError **error);
 
-/* Gives the snapshot this description; it stays the current one if it was. */
+/* Gives the snapshot this description; it stays the current one if it was. DISK_FULL while there
+ * may be no room for it. */
 bool snapshot_tree_redefine(virDomainPtr domain, const char *id, const char *text, GError **error);
+
+/* The one that the machine's present follows. */
+bool snapshot_tree_make_current(virDomainPtr domain, const char *id, GError **error);
+
+/* DISK_FULL if one of these would fail so. */
+bool snapshot_tree_check_room(virDomainPtr domain, const char *id, GError **error);

@@ -179,7 +179,9 @@ static bool fork_with_pipes(Child *child, const char *const *arguments, GError *
         g_autofree char *program = g_find_program_in_path(arguments[0]);
         g_autofree char *path = g_strconcat("PATH=", g_getenv("PATH") ?: DEFAULT_PATH, NULL);
         const char *const environment[] = {path, "LC_ALL=C", NULL};
-        auto_fd input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        auto_fd input = child->hooks && child->hooks->input
+                                        ? fcntl(child->hooks->input, F_DUPFD_CLOEXEC, 0)
+                                        : open("/dev/null", O_RDONLY | O_CLOEXEC);
         auto_fd output = -1, errors = -1, status = -1;
 
         if (!program)

@@ -17,13 +17,14 @@ typedef struct ChildHooks {
         bool (*stop)(void *userdata);
         void *userdata;
         uint64_t memory; /* limit of its address space in bytes; 0: 2 GiB */
+        int input;       /* a descriptor that is its stdin; 0: an empty one */
 } ChildHooks;
 
 /* Runs the program (looked for in PATH) with these arguments, the first of which is its name, and
  * waits for its end; nothing of its process group is left then. "hooks" may be NULL. *ret_output is
  * all of its stdout, at most 4 MiB and without NUL bytes (NULL: not wanted).
  *
- * It sees no descriptor of ours, an empty stdin, PATH and LC_ALL=C, no signal that is blocked or
+ * It sees no descriptor of ours but hooks->input, PATH and LC_ALL=C, no signal that is blocked or
  * ignored, a limit of its address space, and it writes no core. The umask is ours.
  *
  * The kernel kills it with the thread that runs it. A daemon that dies takes it along therefore,

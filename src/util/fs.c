@@ -100,6 +100,12 @@ bool fs_sync(int directory, const char *name, GError **error) {
         return true;
 }
 
+bool fs_sync_all(const char *directory) {
+        auto_fd fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? errno == ENOENT : syncfs(fd) == 0;
+}
+
 char *fs_read(int directory, const char *name, size_t limit, GError **error) {
         auto_fd fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         g_autoptr(GString) text = g_string_new(NULL);

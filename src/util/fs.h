@@ -24,5 +24,9 @@ bool fs_replace(int directory, const char *name, const char *text, bool sync, GE
 /* Makes an earlier fs_replace() without "sync" survive a power cut. Any thread; may take long. */
 bool fs_sync(int directory, const char *name, GError **error);
 
+/* Makes all that was written to the file system of the directory survive a power cut; true where
+ * there is no such directory. May take long. */
+bool fs_sync_all(const char *directory);
+
 /* Reads a whole file of at most "limit" bytes; NULL and "error" on failure. */
 char *fs_read(int directory, const char *name, size_t limit, GError **error);

@@ -2,8 +2,10 @@
 
 /* For LD_PRELOAD: a process that dies at a point that no random moment would meet.
  *
- * Right after it has removed the file whose path ends with $VIRTASK_CRASH_AFTER_UNLINK; or after
- * the n-th step since the file $VIRTASK_CRASH_ARM was there, which holds n. A step is a call that
+ * Right after it has removed the file whose path ends with $VIRTASK_CRASH_AFTER_UNLINK, or has
+ * given a file a name that ends with $VIRTASK_CRASH_AFTER_RENAME, or before it gives it for the
+ * $VIRTASK_CRASH_COUNT-th time one that ends with $VIRTASK_CRASH_BEFORE_RENAME; or after the n-th
+ * step since the file $VIRTASK_CRASH_ARM was there, which holds n. A step is a call that
  * makes, renames or removes a file, or that says something to another process; with n = 0 the
  * file's steps are only counted, in $VIRTASK_CRASH_ARM.count. Programs that the service runs do not
  * count. */
@@ -24,7 +26,7 @@
 
 #define NEXT(name) ((__typeof__(&(name))) dlsym(RTLD_NEXT, #name))
 
-static atomic_int steps;
+static atomic_int steps, matches;
 
 static void write_count(const char *arm, int n) {
         char path[4096], text[16];
@@ -58,13 +60,21 @@ static void step(void) {
         errno = saved;
 }
 
+static void die_at(const char *variable, const char *path) {
+        const char *end = getenv(variable);
+
+        if (end && strlen(path) >= strlen(end) &&
+                        strcmp(path + strlen(path) - strlen(end), end) == 0 &&
+                        atomic_fetch_add(&matches, 1) + 1 ==
+                                        atoi(getenv("VIRTASK_CRASH_COUNT") ?: "1"))
+                (void) kill(getpid(), SIGKILL);
+}
+
 int unlink(const char *path) {
-        const char *end = getenv("VIRTASK_CRASH_AFTER_UNLINK");
         int r = NEXT(unlink)(path);
 
-        if (r == 0 && end && strlen(path) >= strlen(end) &&
-                        strcmp(path + strlen(path) - strlen(end), end) == 0)
-                (void) kill(getpid(), SIGKILL);
+        if (r == 0)
+                die_at("VIRTASK_CRASH_AFTER_UNLINK", path);
         step();
         return r;
 }
@@ -77,15 +87,21 @@ int unlinkat(int directory, const char *path, int flags) {
 }
 
 int rename(const char *from, const char *to) {
-        int r = NEXT(rename)(from, to);
+        int r;
 
+        die_at("VIRTASK_CRASH_BEFORE_RENAME", to);
+        r = NEXT(rename)(from, to);
+        if (r == 0)
+                die_at("VIRTASK_CRASH_AFTER_RENAME", to);
         step();
         return r;
 }
 
 int renameat(int from_directory, const char *from, int to_directory, const char *to) {
-        int r = NEXT(renameat)(from_directory, from, to_directory, to);
+        int r;
 
+        die_at("VIRTASK_CRASH_BEFORE_RENAME", to);
+        r = NEXT(renameat)(from_directory, from, to_directory, to);
         step();
         return r;
 }
@@ -127,6 +143,12 @@ ssize_t write(int fd, const void *data, size_t length) {
                 step();
         errno = saved;
         return n;
+}
+
+/* Nobody shall wait for all file systems of the host. */
+void sync(void) {
+        if (getenv("VIRTASK_CRASH_ARM"))
+                (void) kill(getpid(), SIGKILL);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {

@@ -233,7 +233,7 @@ class Snapshots:
                     run('qemu-img', 'check', '-q', '-U', '-f', image['format'], image['filename'])
         files = {str(path) for path in self.guest.image.parent.glob(f'{self.guest.name}[.-]*')
                  if path.suffix not in ('.serial', '.xml')}
-        assert files == set(below)
+        assert files == set(below), (sorted(files), sorted(below))
         hidden = set(below) - {path for path, _ in shown}
         assert self._noted('hidden', 'path') == hidden
         assert self._noted('made', 'path') <= files

@@ -167,7 +167,7 @@ def test_daemon_killed_between_the_image_and_the_guest(embed, embedded_guest, st
         house.client.call(guest.path, 'VirtualMachine', 'Pause')
     house.do(guest, 'Save')
     house.daemon.stop()
-    with house.daemon.crash_after_unlink('/big.save'):
+    with house.daemon.crash('after_unlink', '/big.save'):
         house.daemon.start()
         task = house.begin(guest, 'Startup')
         house.daemon.wait_killed()

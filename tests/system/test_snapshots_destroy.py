@@ -2,6 +2,7 @@
 """Snapshots that are destroyed: whatever is merged, all others and the machine still hold what they held, byte for byte."""
 
 import itertools
+import pathlib
 
 import pytest
 from harness import Scratch
@@ -225,3 +226,47 @@ def test_what_writes_into_images_can_not_be_cancelled(machine, method):
     assert machine.client.get(task, 'Task', 'IsCancelable') is False
     assert machine.client.error(task, 'Task', 'Cancel').short in ('NotCancelable', 'AlreadyComplete')
     assert machine.client.wait_task(task)['ResultName'] == 'success'
+
+
+def test_the_progress_is_that_of_all_merges(machine):
+    """In bytes, and never back."""
+    mib = 128
+    for level in range(1, 4):
+        path, form = machine.images()['hdb']
+        run('qemu-io', '-f', form, '-c', f'write -P {level} 0 {mib}M', path)
+        first = machine.paths[0] if level > 1 else machine.take(DISKS)
+        if level > 1:
+            machine.take(DISKS)
+    run('qemu-io', '-f', 'qcow2', '-c', f'write -P 9 0 {mib}M', machine.images()['hdb'][0])
+    task = machine.start(first, 'DestroyTree')
+    machine.client.wait_task(task)
+    seen = [signal.changed for signal in machine.client.signals if signal.member == 'PropertiesChanged' and signal.path == task]
+    totals = [changed['BytesTotal'] for changed in seen if changed.get('BytesTotal')]
+    done = [changed['BytesDone'] for changed in seen if 'BytesDone' in changed]
+    assert totals and all(total >= 3 * mib << 20 for total in totals), totals
+    assert done == sorted(done) and done[-1] > mib << 20, done
+    machine.assert_whole()
+
+
+@pytest.mark.parametrize('killed', [False, True])
+def test_a_machine_that_is_deleted_takes_the_memory_along(machine, killed):
+    """Disk images stay."""
+    house = machine.house
+    machine.bring('running')
+    machine.take(FULL)
+    house.do(machine.guest, 'TurnOff')
+    machine.take(DISKS)
+    (machine.house.below.saved_states / f'{machine.guest.uuid}.save').touch()  # of a machine with a strange name
+    overlays = [path for path, _ in machine.images().values()]
+    if killed:
+        house.daemon.stop()
+        with house.daemon.crash('after_unlink', f'/{machine.guest.name}.xml'):
+            house.daemon.start()
+            task = house.begin(machine.guest, 'Delete')
+            house.daemon.wait_killed()
+        house.daemon.start()
+        assert house.client.wait_task(task)['ResultName'] == 'success'
+    else:
+        house.do(machine.guest, 'Delete')
+    assert machine.state_files() == {'save'}
+    assert all(pathlib.Path(path).exists() for path in overlays)

@@ -221,3 +221,35 @@ def test_a_disk_that_is_full(scratch, where, kind):
     assert namespace.run('ls', small).stdout.split() == (['data.qcow2', 'filler'] if where == 'images' else [])
     assert set(scratch.path.glob('web1.*')) <= {guest.image, scratch / 'web1.serial'}
     assert machine.state_files() == set()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize('method', ['Destroy', 'Apply'])
+def test_no_room_for_the_descriptions(scratch, method):
+    """Nothing has changed, for libvirt neither, and when there is room it works."""
+    directory = scratch / 'root/lib/qemu/snapshot'
+    namespace = Namespace(scratch, 'small', [f'mkdir -p {directory}', f'mount -t tmpfs -o size=512k tmpfs {directory}', f'chmod 755 {directory}'])
+    house = House(scratch, 'embed', namespace=namespace)
+    machine = Snapshots(house, house.register('web1', boot=False, memory=32, devices=second_disk(scratch, 'web1')))
+    paths = []
+    for number in range(4):
+        machine.write(number + 1, targets=['hdb'])
+        paths.append(machine.take(DISKS, ElementName=f's{number}'))
+    machine.write(9, targets=['hdb'])
+    namespace.run('sh', '-c', f'head -c 1M /dev/zero > {directory}/filler 2>/dev/null; true')
+    properties = house.client.wait_task(machine.start(paths[1], method))
+    assert properties['ErrorName'] == 'org.virtask1.Error.DiskFull', properties
+    namespace.run('rm', f'{directory}/filler')
+    assert machine.paths == paths
+    machine.do(paths[1], method)
+    after = [path for path in paths if path != paths[1] or method == 'Apply']
+    assert machine.paths == after
+    for path in after:
+        machine.do(path, 'Apply')
+        path_of_disk, form = machine.images()['hdb']
+        run('qemu-io', '-rU', '-f', form, '-c', f'read -P {paths.index(path) + 1} 512k 64k', path_of_disk)
+    house.daemon.restart()
+    assert machine.paths == after
+    for path in after:
+        machine.do(path, 'Destroy')
+    assert {image.rpartition('/')[2] for image, _ in machine.images().values()} == {'web1.img', 'web1-data.qcow2'}

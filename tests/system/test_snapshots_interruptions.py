@@ -308,3 +308,57 @@ def test_dies_after_a_step(house, small, name):
         print(f'{name}: step {number}')
         task = armed.die(number, lambda: action(small))
         check(small, name, task, known, before)
+
+
+# --- Death at chosen points ---
+
+def test_apply_fails_after_the_commit(house, small):
+    """The description of the snapshot can't be written. No image is forgotten."""
+    path, = prepare(small, 'turned-off', DISKS)
+    obstacle = house.below.root / f'lib/qemu/snapshot/{small.guest.name}/{small.get(path)["ID"]}.xml.new'
+    obstacle.mkdir()
+    assert house.client.wait_task(small.start(path, 'Apply'))['ResultName'] != 'success'
+    obstacle.rmdir()
+    house.daemon.restart()  # libvirt has dropped the snapshot, which is still on its disk
+    small.do(path, 'Apply')
+    small.assert_whole()
+    small.assert_reads(OLD, targets=['hdb'])
+
+
+def test_a_half_copy_is_removed(house, small):
+    """Of a saved state."""
+    prepare(small, 'saved')
+    before = small.guest.ticks
+    house.daemon.stop()
+    with house.daemon.crash('before_rename', '.copied.memory'):
+        house.daemon.start()
+        task = small.begin(FULL, ElementName='copied')
+        house.daemon.wait_killed()
+    assert 'copied.memory.new' in small.state_files()
+    house.daemon.start()
+    assert house.client.wait_task(task)['ErrorName'] == RESTARTED
+    assert_goes_on(small, 'saved', before)
+
+
+def test_apply_is_interrupted_twice(house, small):
+    """After the definition was replaced, and then in the moment when an overlay is made anew."""
+    path, = prepare(small, 'turned-off', FULL)
+    description = f'/{small.guest.name}/{small.get(path)["ID"]}.xml'
+    house.daemon.stop()
+    with house.daemon.crash('after_rename', description):
+        house.daemon.start()
+        task = small.start(path, 'Apply')
+        house.daemon.wait_killed()
+    seen = len(house.client.signals)
+    with house.daemon.crash('after_unlink', small.images()['hdb'][0]):
+        house.daemon.start()
+        house.client.wait(lambda: not house.daemon.process.running or any(
+            signal.member == 'Completed' for signal in house.client.signals[seen:]), what='the end of the task, or of the daemon')
+        house.daemon.kill()
+    house.daemon.start()
+    assert house.client.wait_task(task)['ResultName'] == 'success'
+    assert house.state(small.guest) == 'running'
+    small.guest.wait_first_tick(small.guest.processes)
+    house.do(small.guest, 'TurnOff')
+    small.assert_reads(OLD, targets=['hdb'])
+    small.assert_whole()

@@ -134,6 +134,60 @@ def test_inside_the_image(machine, state):
     machine.assert_reads(OLD, targets=['hdb'])
 
 
+def test_inside_the_image_after_a_crash(machine):
+    """What is noted today stays noted, and the guest goes on."""
+    machine.bring('running')
+    path = machine.make('inside')
+    image = machine.images()['hda'][0]
+    machine.virsh('metadata', '--config', '--uri', 'https://virtask.org/images/1', '--key', 'virtask-images', '--set',
+                  f"<images><made path='{image}'/></images>")
+    machine.client.call(path, 'Snapshot', 'Rename', 's', 'another name')
+    daemon = machine.house.daemon
+    daemon.stop()
+    with daemon.crash('before_rename', '.memory', 3):
+        daemon.start()
+        task = machine.start(path, 'Apply')
+        daemon.wait_killed()
+    daemon.start()
+    assert machine.client.wait_task(task)['ResultName'] == 'success'
+    assert machine.house.state(machine.guest) == 'running'
+    machine.guest.wait_first_tick(machine.guest.processes)
+    assert (machine._noted('made', 'path'), machine.get(path)['Name']) == ({image}, 'another name')
+    machine.house.do(machine.guest, 'TurnOff')
+
+
+@pytest.mark.parametrize('meanwhile', ['suspend', 'destroy'])
+def test_what_a_guest_did_after_it_was_restored(machine, meanwhile):
+    """The daemon dies when the guest is back: what the guest has counted since is not taken from it."""
+    machine.bring('running')
+    path = machine.take(FULL)
+    daemon, guest = machine.house.daemon, machine.guest
+    daemon.stop()
+    process = guest.processes + 1
+    with daemon.crash('before_rename', '.memory', 4):
+        daemon.start()
+        task = machine.start(path, 'Apply')
+        daemon.wait_killed()
+    if machine.virsh('domstate') == 'running':
+        guest.wait_first_tick(process)
+        guest.wait_ticks(5)
+        machine.virsh(meanwhile)
+        counted = guest.ticks
+    else:
+        counted = 0
+    daemon.start()
+    assert machine.client.wait_task(task)['ResultName'] == 'success'
+    if meanwhile == 'suspend' or not counted:
+        if machine.house.state(guest) == 'paused':
+            machine.client.call(guest.path, 'VirtualMachine', 'Resume')
+        guest.wait_first_tick(guest.processes)
+        assert guest.ticks >= counted
+    else:
+        assert machine.count_on_disk() >= counted - 1
+    if machine.house.state(guest) == 'running':
+        machine.house.do(guest, 'TurnOff')
+
+
 def test_ours_on_top_of_one_inside_the_image(machine):
     """The merge would write into the image that the inner one lies in."""
     machine.bring('turned-off')

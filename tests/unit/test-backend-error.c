@@ -62,6 +62,17 @@ static void what_the_rpc_layer_reports_is_a_lost_connection(void) {
                         VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE);
 }
 
+static void a_message_that_is_too_large_is_no_lost_connection(void) {
+        g_assert_cmpint(row_of(VIR_FROM_RPC, VIR_ERR_RPC, "Unable to encode message payload"), ==,
+                        VIRTASK_ERROR_BACKEND);
+        g_assert_cmpint(row_of(VIR_FROM_REMOTE, VIR_ERR_RPC, "too many remote domains: 9 > 8"), ==,
+                        VIRTASK_ERROR_BACKEND);
+        /* What follows can't be found in the stream. */
+        g_assert_cmpint(row_of(VIR_FROM_RPC, VIR_ERR_RPC,
+                                        "packet 9 bytes received from server too large, want 8"),
+                        ==, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE);
+}
+
 static void a_full_disk_is_found_in_the_text(void) {
         g_assert_cmpint(row_of(VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED,
                                         "Unable to write: No space left on device"),
@@ -141,6 +152,7 @@ int main(int argc, char **argv) {
         ADD(each_number_that_says_something_has_its_row);
         ADD(what_others_abort_is_not_cancelled);
         ADD(what_the_rpc_layer_reports_is_a_lost_connection);
+        ADD(a_message_that_is_too_large_is_no_lost_connection);
         ADD(a_full_disk_is_found_in_the_text);
         ADD(a_locked_file_is_found_in_the_text);
         ADD(any_other_number_is_in_the_text);

@@ -295,6 +295,22 @@ static void it_may_be_given_our_standard_descriptors(void) {
         (void) close(saved);
 }
 
+static void it_reads_and_writes_what_it_is_given(void) {
+        auto_directory directory = test_directory_new();
+        g_autofree char *path = g_build_filename(directory, "file", NULL), *text = NULL;
+        ChildHooks hooks = {0};
+
+        test_write(directory, "file", "");
+        hooks.input = open(path, O_RDWR | O_CLOEXEC);
+        g_assert_cmpint(unlink(path), ==, 0);
+        test_write(directory, "file", "another");
+        g_assert_true(run_shell("echo x >/proc/self/fd/0 && cat /proc/self/fd/0", &hooks));
+        g_assert_cmpstr(output, ==, "x\n");
+        text = test_read(directory, "file");
+        g_assert_cmpstr(text, ==, "another");
+        (void) close(hooks.input);
+}
+
 static void it_has_nothing_to_read(void) {
         g_assert_cmpstr(output_of("cat"), ==, "");
 }
@@ -404,6 +420,7 @@ int main(int argc, char **argv) {
         ADD(it_dies_with_a_daemon_that_is_killed);
         ADD(it_has_no_descriptor_of_ours);
         ADD(it_may_be_given_our_standard_descriptors);
+        ADD(it_reads_and_writes_what_it_is_given);
         ADD(it_has_nothing_to_read);
         ADD(its_environment_is_small);
         ADD(no_signal_is_blocked_or_ignored);

@@ -148,14 +148,20 @@ static void an_overlay_lies_beside_its_base(void) {
         g_autofree char *base = g_build_filename(directory, "disk.v1.qcow2", NULL);
         g_autofree char *expected =
                         g_build_filename(directory, "disk.one.e2c01234-vda.qcow2", NULL);
-        g_autofree char *path = snapshot_overlay_path(base, "one", uuid, "vda");
-        g_autofree char *other = snapshot_overlay_path(base, "one", uuid, "vdb"), *second = NULL;
+        g_autoptr(GHashTable) images = g_hash_table_new(g_str_hash, g_str_equal);
+        const SnapshotTree tree = {.images = images};
+        g_autofree char *path = snapshot_overlay_path(&tree, base, "one", uuid, "vda");
+        g_autofree char *other = snapshot_overlay_path(&tree, base, "one", uuid, "vdb");
+        g_autofree char *second = NULL, *third = NULL;
 
         g_assert_cmpstr(path, ==, expected);
         g_assert_cmpstr(other, !=, expected);
         test_write(directory, "disk.one.e2c01234-vda.qcow2", "");
-        second = snapshot_overlay_path(base, "one", uuid, "vda");
+        second = snapshot_overlay_path(&tree, base, "one", uuid, "vda");
         g_assert_true(g_str_has_suffix(second, "/disk.one.e2c01234-vda.2.qcow2"));
+        g_hash_table_add(images, second); /* and is missing */
+        third = snapshot_overlay_path(&tree, base, "one", uuid, "vda");
+        g_assert_true(g_str_has_suffix(third, "/disk.one.e2c01234-vda.3.qcow2"));
 }
 
 static void an_id_is_safe_and_new(void) {

@@ -236,6 +236,17 @@ static void what_is_no_definition_is_refused(void) {
         }
 }
 
+static void a_mirror_is_that_of_its_own_disk(void) {
+        g_autoptr(DiskSet) set = parse_parts("",
+                        "<disk type='file'><target dev='vda'/><mirror job='copy'/></disk>"
+                        "<disk type='file'><target dev='vdb'/><mirror ready='yes'/></disk>"
+                        "<disk type='file'><target dev='vdc'/><mirror ready='abort'/></disk>");
+
+        g_assert_false(disk_set_find(set, "vda")->mirror_ready);
+        g_assert_true(disk_set_find(set, "vdb")->mirror_ready);
+        g_assert_false(disk_set_find(set, "vdc")->mirror_ready);
+}
+
 /* Writing */
 
 static char *with_source(const char *text, const char *target, const char *path) {
@@ -324,6 +335,7 @@ int main(int argc, char **argv) {
         ADD(the_disks_are_read_in_their_order);
         ADD(a_disk_is_a_file_with_a_format);
         ADD(an_empty_drive_has_no_path);
+        ADD(a_mirror_is_that_of_its_own_disk);
         ADD(a_block_device_is_no_file);
         ADD(a_disk_without_words_is_a_file_of_unknown_format);
         ADD(what_is_no_disk_is_not_found);

@@ -90,6 +90,27 @@ static void nothing_is_overwritten(void) {
         g_assert_false(g_file_test(elsewhere, G_FILE_TEST_EXISTS));
 }
 
+/* Somebody else who may write to the directory is quick. */
+static void a_name_that_changes_hands_is_not_followed(void) {
+        g_autofree char *base = images_make("base", "qcow2", "compat=1.1"),
+                        *path = images_path("overlay"), *tool = images_path("qemu-img"),
+                        *real = g_find_program_in_path("qemu-img"), *text = NULL,
+                        *before = g_strdup(g_getenv("PATH")),
+                        *with = g_strconcat(images_directory, ":", before, NULL),
+                        *script = g_strdup_printf("#!/bin/sh\ncd '%s' && ln -sf victim overlay\n"
+                                                  "exec '%s' \"$@\"\n",
+                                        images_directory, real);
+
+        test_write(images_directory, "victim", "precious");
+        test_write(images_directory, "qemu-img", script);
+        g_assert_cmpint(chmod(tool, 0755), ==, 0);
+        g_setenv("PATH", with, true);
+        g_assert_true(image_create_overlay(path, base, "qcow2", &error));
+        g_setenv("PATH", before, true);
+        text = test_read(images_directory, "victim");
+        g_assert_cmpstr(text, ==, "precious");
+}
+
 static void a_bad_base_gets_no_overlay(void) {
         g_autofree char *base = NULL, *path = images_path("overlay"),
                         *missing = images_path("missing");
@@ -113,6 +134,25 @@ static void a_failure_leaves_no_overlay(void) {
         g_assert_false(image_create_overlay(path, base, "qcow2", &error));
         assert_error(error, BACKEND);
         g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
+static void an_overlay_is_replaced_as_a_whole(void) {
+        g_autofree char *base = images_make("base", "qcow2", "compat=1.1"),
+                        *missing = images_path("missing"), *rest = images_path("overlay.new");
+        g_autofree char *path = make_overlay("overlay", base, "qcow2");
+        struct stat before, after;
+
+        test_write(images_directory, "overlay.new", "left by an interruption");
+        g_assert_cmpint(stat(path, &before), ==, 0);
+        g_assert_false(image_replace_overlay(path, missing, "qcow2", &error));
+        assert_error(error, FILE_NOT_FOUND);
+        g_assert_cmpint(stat(path, &after), ==, 0);
+        g_assert_cmpuint(after.st_ino, ==, before.st_ino);
+        g_assert_true(image_replace_overlay(path, base, "qcow2", &error));
+        g_assert_cmpint(stat(path, &after), ==, 0);
+        g_assert_cmpuint(after.st_ino, !=, before.st_ino);
+        g_assert_false(g_file_test(rest, G_FILE_TEST_EXISTS));
+        g_assert_true(image_check(path, "qcow2", &error));
 }
 
 /* Commit */
@@ -367,7 +407,9 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD_IMAGE(an_overlay_rests_on_its_base);
         ADD_IMAGE(an_overlay_belongs_to_the_owner_of_its_base);
+        ADD_IMAGE(an_overlay_is_replaced_as_a_whole);
         ADD_IMAGE(nothing_is_overwritten);
+        ADD_IMAGE(a_name_that_changes_hands_is_not_followed);
         ADD_IMAGE(a_bad_base_gets_no_overlay);
         ADD_IMAGE(a_failure_leaves_no_overlay);
         ADD_IMAGE(a_commit_writes_into_the_base);

@@ -192,6 +192,20 @@ static void a_job_taken_over_is_settled_and_not_run(void) {
         job_unref(job);
 }
 
+static void a_job_that_has_lost_its_memory_is_not_settled(void) {
+        Job *job = make_job(SUCCEED);
+
+        job->mode = JOB_SETTLE;
+        job->memory_lost = true;
+        settle_behaviour = SUCCEED;
+        settles = 0;
+        job_execute(job);
+        g_assert_cmpuint(settles, ==, 0);
+        g_assert_false(job->succeeded);
+        g_assert_error(job->error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED);
+        job_unref(job);
+}
+
 static void a_job_that_can_not_be_settled_was_interrupted(void) {
         Job *job = make_job_of(&unsettled, JOB_SETTLE, house.backend, "");
 
@@ -326,6 +340,37 @@ static void what_a_job_remembers_is_in_the_ledger_at_once(void) {
         ledger_free(ledger);
 }
 
+static void on_record(uint32_t id, GKeyFile *record, void *userdata) {
+        Job *job = userdata;
+
+        g_autofree char *text = g_key_file_get_string(record, LEDGER_MEMORY, "List", NULL);
+
+        g_assert_true(job_remember(job, "List", text, NULL));
+}
+
+static void a_list_may_hold_anything_and_comes_back_from_the_ledger(void) {
+        static const char *const list[] = {
+                        "/a\nb", "", " c;d\\s;", "[Memory]\nList=x", "\t#ä", "", NULL};
+        auto_directory directory = test_directory_new();
+        Ledger *ledger = ledger_new(directory, NULL);
+        Job *job = make_job(SUCCEED), *next = make_job(SUCCEED);
+        g_auto(GStrv) nothing = job_recall_list(job, "List"), recalled = NULL, loaded = NULL;
+
+        g_assert_cmpuint(g_strv_length(nothing), ==, 0);
+        test_write(directory, "tasks/1", "[Task]\n");
+        job->ledger = ledger;
+        job->id = 1;
+        g_assert_true(job_remember_list(job, "List", list, NULL));
+        recalled = job_recall_list(job, "List");
+        g_assert_true(g_strv_equal((const char *const *) recalled, list));
+        ledger_load(ledger, on_record, next);
+        loaded = job_recall_list(next, "List");
+        g_assert_true(g_strv_equal((const char *const *) loaded, list));
+        job_unref(job);
+        job_unref(next);
+        ledger_free(ledger);
+}
+
 static void the_last_reference_frees(void) {
         Job *job = make_job(SUCCEED);
 
@@ -352,6 +397,7 @@ int main(int argc, char **argv) {
         ADD(a_cancelled_job_can_not_commit);
         ADD(reports_arrive_in_order);
         ADD(a_job_taken_over_is_settled_and_not_run);
+        ADD(a_job_that_has_lost_its_memory_is_not_settled);
         ADD(a_job_that_can_not_be_settled_was_interrupted);
         ADD(a_lost_connection_is_settled);
         ADD(settling_finds_out_the_failure);
@@ -362,6 +408,7 @@ int main(int argc, char **argv) {
         ADD(a_machine_that_is_gone_is_noticed);
         ADD(a_record_that_can_not_be_synced_prevents_the_run);
         ADD(what_a_job_remembers_is_in_the_ledger_at_once);
+        ADD(a_list_may_hold_anything_and_comes_back_from_the_ledger);
         ADD(the_last_reference_frees);
         status = g_test_run();
         g_string_free(reports, TRUE);

@@ -323,6 +323,29 @@ static void memory_comes_back_with_the_record_and_goes_with_it(void) {
         g_string_free(loaded, TRUE);
 }
 
+static void on_loss(uint32_t id, GKeyFile *record, void *userdata) {
+        g_string_append_printf(userdata, "%u%s ", id,
+                        g_key_file_has_group(record, LEDGER_MEMORY_LOST) ? "!" : "");
+}
+
+static void memory_that_can_not_be_read_is_told(void) {
+        auto_directory directory = test_directory_new();
+        g_autofree char *path = g_build_filename(directory, "tasks/4.memory", NULL);
+        GString *loaded = g_string_new(NULL);
+        Ledger *ledger = open_ledger(directory);
+
+        for (uint32_t id = 1; id <= 5; id++)
+                write_record(ledger, id, "a");
+        test_write(directory, "tasks/2.memory", "[Memory]\nKey=value\n");
+        test_write(directory, "tasks/3.memory", "no key file");
+        g_assert_cmpint(symlink("2.memory", path), ==, 0);
+        test_write(directory, "tasks/5.memory", "");
+        ledger_load(ledger, on_loss, loaded);
+        g_assert_cmpstr(loaded->str, ==, "1 2 3! 4! 5! ");
+        ledger_free(ledger);
+        g_string_free(loaded, TRUE);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD(ids_begin_with_one_and_grow);
@@ -342,6 +365,7 @@ int main(int argc, char **argv) {
         ADD(two_services_do_not_share_their_tasks);
         ADD(a_prepared_record_is_a_record);
         ADD(what_was_prepared_and_not_used_is_no_record);
+        ADD(memory_that_can_not_be_read_is_told);
         ADD(memory_comes_back_with_the_record_and_goes_with_it);
         return g_test_run();
 }

@@ -107,10 +107,11 @@ class Daemon:
         self._check()
 
     @contextlib.contextmanager
-    def crash_after_unlink(self, end):
-        """What is started in this context dies as soon as it has removed a file whose path has this end."""
+    def crash(self, when, end, count=1):
+        """What is started in this context dies "after_unlink" of a file whose path has this end, or "after_rename" or "before_rename" to it."""
         saved = self.environment
-        self.environment = {**saved, 'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_AFTER_UNLINK': end,
+        self.environment = {**saved, 'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), f'VIRTASK_CRASH_{when.upper()}': end,
+                            'VIRTASK_CRASH_COUNT': str(count),
                             'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
         try:
             yield
