@@ -50,10 +50,33 @@ static bool hide(virDomainPtr domain, const char *path, GError **error) {
         return image_notes_add(domain, IMAGE_HIDDEN, paths, error);
 }
 
+static bool define(virDomainPtr domain, const char *text, GError **error) {
+        g_autoptr(virDomain) defined =
+                        virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
+
+        if (!defined)
+                backend_error_set(error, "Failed to change the definition of '%s'",
+                                virDomainGetName(domain));
+        return defined;
+}
+
 /* The file is gone, or none of our business. */
 static bool forget(virDomainPtr domain, const char *path, GError **error) {
         return image_notes_drop(domain, IMAGE_HIDDEN, path, error) &&
                image_notes_drop(domain, IMAGE_MADE, path, error);
+}
+
+/* Whatever was interrupted on the way here, the definition must not send libvirt to the file. */
+static bool forget_chain(virDomainPtr domain, const char *path, GError **error) {
+        g_autofree char *old = snapshot_tree_definition(domain, true, error), *new = NULL;
+        g_autoptr(GError) cause = NULL;
+
+        if (!old)
+                return false;
+        new = definition_forget_chain(old, path, &cause);
+        if (cause)
+                g_propagate_error(error, g_steal_pointer(&cause));
+        return new ? define(domain, new, error) : !cause;
 }
 
 /* Nobody names it any more. A file that no snapshot made is left to whoever did. */
@@ -67,6 +90,8 @@ static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError
                                 "An image that is not needed any more stays: no snapshot made it");
                 return forget(domain, path, error);
         }
+        if (!forget_chain(domain, path, error))
+                return false;
         sync();
         return image_remove(path, error) && forget(domain, path, error);
 }
@@ -130,17 +155,10 @@ static bool rename_in_saved_state(const Merge *merge, GError **error) {
 static bool rename_in_definition(const Merge *merge, GError **error) {
         g_autofree char *old = snapshot_tree_definition(merge->domain, true, error);
         g_autofree char *new = NULL;
-        g_autoptr(virDomain) defined = NULL;
 
         if (!old || !replace(merge, old, &new, error))
                 return false;
-        if (!new)
-                return true;
-        defined = virDomainDefineXMLFlags(virDomainGetConnect(merge->domain), new, 0);
-        if (!defined)
-                backend_error_set(error, "Failed to change the definition of '%s'",
-                                virDomainGetName(merge->domain));
-        return defined;
+        return !new || define(merge->domain, new, error);
 }
 
 /* QEMU does it for what it has open. */
