@@ -427,9 +427,9 @@ static void forget(virDomainPtr domain, const char *id) {
         g_autofree char *nvram = saved_image_path_of_snapshot(domain, id, "nvram");
 
         if (memory)
-                (void) image_remove(memory, NULL);
+                state_file_remove(memory);
         if (nvram)
-                (void) image_remove(nvram, NULL);
+                state_file_remove(nvram);
         (void) snapshot_metadata_remove(domain, id, NULL);
 }
 
