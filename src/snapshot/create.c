@@ -523,16 +523,19 @@ static void wake(Job *job, virDomainPtr domain) {
                 (void) virDomainResume(domain);
 }
 
+/* The tree can not be read before: the saved state may name overlays that are not there. */
 static void repair_saved_state(virDomainPtr domain) {
-        g_autoptr(SnapshotTree) tree = NULL;
+        g_autofree char *definition = NULL;
+        g_autoptr(DiskSet) disks = NULL;
         char *text;
 
         if (virDomainHasManagedSaveImage(domain, 0) != 1)
                 return;
-        tree = snapshot_tree_read(domain, NULL);
+        definition = snapshot_tree_definition(domain, true, NULL);
+        disks = definition ? disk_set_parse(definition, NULL) : NULL;
         text = virDomainManagedSaveGetXMLDesc(domain, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
-        if (tree && text) {
-                g_autofree char *fitting = definition_with_disks_of(text, tree->disks, NULL);
+        if (disks && text) {
+                g_autofree char *fitting = definition_with_disks_of(text, disks, NULL);
 
                 if (fitting)
                         (void) virDomainManagedSaveDefineXML(domain, fitting, 0);
