@@ -76,7 +76,7 @@ static bool is_in_process(const char *uri) {
 
 /* Embedded QEMU would look for virtlogd, which a host without libvirtd does not run. */
 static void prepare_embedded(const char *uri) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL, NULL};
         g_autofree char *directory = NULL, *file = NULL;
 
         layout_of_uri(uri, &layout);

@@ -17,29 +17,40 @@ static char *embedded_root(GUri *uri) {
 void layout_of_uri(const char *text, Layout *ret) {
         g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
 
-        *ret = (Layout){NULL, NULL, NULL, NULL};
+        *ret = (Layout){NULL, NULL, NULL, NULL, NULL};
         if (!uri || !g_str_equal(g_uri_get_scheme(uri), "qemu") ||
                         (g_uri_get_host(uri) && *g_uri_get_host(uri)))
                 return;
 
         if (g_str_equal(g_uri_get_path(uri), "/system")) {
+                ret->definitions = g_strdup("/etc/libvirt/qemu");
                 ret->save = g_strdup("/var/lib/libvirt/qemu/save");
                 ret->snapshots = g_strdup("/var/lib/libvirt/qemu/snapshot");
                 ret->run = g_strdup("/run/libvirt/qemu");
         } else if (g_str_equal(g_uri_get_path(uri), "/session")) {
+                ret->definitions = g_build_filename(g_get_user_config_dir(), "libvirt/qemu", NULL);
                 ret->save = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
                 ret->snapshots = g_build_filename(
                                 g_get_user_config_dir(), "libvirt/qemu/snapshot", NULL);
                 ret->run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
         } else if (g_str_equal(g_uri_get_path(uri), "/embed") && (ret->root = embedded_root(uri))) {
+                ret->definitions = g_build_filename(ret->root, "etc/qemu", NULL);
                 ret->save = g_build_filename(ret->root, "lib/qemu/save", NULL);
                 ret->snapshots = g_build_filename(ret->root, "lib/qemu/snapshot", NULL);
                 ret->run = g_build_filename(ret->root, "run/qemu", NULL);
         }
 }
 
+void layout_of_domain(virDomainPtr domain, Layout *ret) {
+        char *uri = virConnectGetURI(virDomainGetConnect(domain));
+
+        layout_of_uri(uri ?: "", ret);
+        free(uri);
+}
+
 void layout_clear(Layout *layout) {
         g_free(layout->root);
+        g_free(layout->definitions);
         g_free(layout->save);
         g_free(layout->snapshots);
         g_free(layout->run);

@@ -5,18 +5,22 @@
  * thread. */
 
 #include <glib.h>
+#include <libvirt/libvirt.h>
 
 /* Members are NULL where they do not exist: on another host, or for another driver. */
 typedef struct Layout {
-        char *root;      /* of embedded QEMU */
-        char *save;      /* directory of the managed save images */
-        char *snapshots; /* has a directory for each domain with snapshots, and that a file for each
-                          */
-        char *run;       /* directory of the PID files */
+        char *root;        /* of embedded QEMU */
+        char *definitions; /* directory of the domains' definitions */
+        char *save;        /* directory of the managed save images */
+        char *snapshots;   /* has a directory for each domain with snapshots, and that a file for
+                              each */
+        char *run;         /* directory of the PID files */
 } Layout;
 
 /* What follows from a connection URI. */
 void layout_of_uri(const char *uri, Layout *ret);
+/* The same for the connection of a domain. */
+void layout_of_domain(virDomainPtr domain, Layout *ret);
 void layout_clear(Layout *layout);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)

@@ -125,7 +125,7 @@ static void add_directories(FileWatch *watch) {
 
 FileWatch *file_watch_new(
                 sd_event *event, const char *uri, FileWatchChanged changed, void *userdata) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL, NULL};
         FileWatch *watch;
 
         layout_of_uri(uri, &layout);

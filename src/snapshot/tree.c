@@ -205,13 +205,10 @@ static bool read_snapshots(SnapshotTree *tree, virDomainPtr domain, GError **err
 /* libvirt 9.0 chooses the firmware anew at each start: before, the definition does not say where
  * the variables are, which have the same name each time. */
 static char *find_variables(virDomainPtr domain) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL, NULL};
         g_autofree char *directory = NULL, *name = NULL;
-        char *uri = virConnectGetURI(virDomainGetConnect(domain));
 
-        if (uri)
-                layout_of_uri(uri, &layout);
-        free(uri);
+        layout_of_domain(domain, &layout);
         if (!layout.save)
                 return NULL;
         directory = g_path_get_dirname(layout.save);

@@ -6,51 +6,58 @@
 #include "support.h"
 
 /* "qemu" is where libvirt's driver keeps its files. */
-static void assert_layout(const char *uri, const char *root, const char *qemu, const char *run) {
-        g_auto(Layout) layout = {NULL, NULL, NULL, NULL};
+static void assert_layout(const char *uri,
+                const char *root,
+                const char *definitions,
+                const char *qemu,
+                const char *run) {
+        g_auto(Layout) layout = {NULL, NULL, NULL, NULL, NULL};
         g_autofree char *save = qemu ? g_build_filename(qemu, "save", NULL) : NULL;
         g_autofree char *snapshots = qemu ? g_build_filename(qemu, "snapshot", NULL) : NULL;
 
         layout_of_uri(uri, &layout);
         g_assert_cmpstr(layout.root, ==, root);
+        g_assert_cmpstr(layout.definitions, ==, definitions);
         g_assert_cmpstr(layout.save, ==, save);
         g_assert_cmpstr(layout.snapshots, ==, snapshots);
         g_assert_cmpstr(layout.run, ==, run);
 }
 
 static void the_system_has_its_directories(void) {
-        assert_layout("qemu:///system", NULL, "/var/lib/libvirt/qemu", "/run/libvirt/qemu");
+        assert_layout("qemu:///system", NULL, "/etc/libvirt/qemu", "/var/lib/libvirt/qemu",
+                        "/run/libvirt/qemu");
 }
 
 static void a_session_has_those_of_its_user(void) {
         g_autofree char *qemu = g_build_filename(g_get_user_config_dir(), "libvirt/qemu", NULL);
         g_autofree char *run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
 
-        assert_layout("qemu:///session", NULL, qemu, run);
+        assert_layout("qemu:///session", NULL, qemu, qemu, run);
 }
 
 static void embedded_qemu_has_those_below_its_root(void) {
-        assert_layout("qemu:///embed?root=/srv/a%20b", "/srv/a b", "/srv/a b/lib/qemu",
-                        "/srv/a b/run/qemu");
-        assert_layout("qemu:///embed?x=1&root=/r", "/r", "/r/lib/qemu", "/r/run/qemu");
+        assert_layout("qemu:///embed?root=/srv/a%20b", "/srv/a b", "/srv/a b/etc/qemu",
+                        "/srv/a b/lib/qemu", "/srv/a b/run/qemu");
+        assert_layout("qemu:///embed?x=1&root=/r", "/r", "/r/etc/qemu", "/r/lib/qemu",
+                        "/r/run/qemu");
 }
 
 static void without_a_root_nothing_is_known(void) {
-        assert_layout("qemu:///embed", NULL, NULL, NULL);
-        assert_layout("qemu:///embed?x=1", NULL, NULL, NULL);
+        assert_layout("qemu:///embed", NULL, NULL, NULL, NULL);
+        assert_layout("qemu:///embed?x=1", NULL, NULL, NULL, NULL);
 }
 
 static void the_files_of_another_host_are_not_ours(void) {
-        assert_layout("qemu://host/system", NULL, NULL, NULL);
-        assert_layout("qemu+ssh://user@host/system", NULL, NULL, NULL);
+        assert_layout("qemu://host/system", NULL, NULL, NULL, NULL);
+        assert_layout("qemu+ssh://user@host/system", NULL, NULL, NULL, NULL);
 }
 
 static void another_driver_has_none(void) {
-        assert_layout("test:///default", NULL, NULL, NULL);
-        assert_layout("xen:///system", NULL, NULL, NULL);
-        assert_layout("qemu:///other", NULL, NULL, NULL);
-        assert_layout("no uri", NULL, NULL, NULL);
-        assert_layout("", NULL, NULL, NULL);
+        assert_layout("test:///default", NULL, NULL, NULL, NULL);
+        assert_layout("xen:///system", NULL, NULL, NULL, NULL);
+        assert_layout("qemu:///other", NULL, NULL, NULL, NULL);
+        assert_layout("no uri", NULL, NULL, NULL, NULL);
+        assert_layout("", NULL, NULL, NULL, NULL);
 }
 
 int main(int argc, char **argv) {
