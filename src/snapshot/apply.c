@@ -23,6 +23,7 @@
 #include "jobs/job.h"
 #include "snapshot/collect.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/names.h"
 #include "snapshot/operations.h"
 #include "snapshot/state-file.h"
@@ -424,7 +425,7 @@ static bool replace_present(Job *job,
                         !restore_variables(domain, snapshot->id, tree->disks->nvram, error) ||
                         !define(domain, tree, snapshot, overlays, error) ||
                         !make_current(domain, snapshot->id, error) ||
-                        !hide_replaced(job, domain, error) ||
+                        !hide_replaced(job, domain, error) || !libvirt_files_sync(domain, error) ||
                         !restore_memory(job, domain, tree, snapshot, overlays, error))
                 return false;
         /* From here on the guest has a new present, which nobody gave up. */
@@ -511,6 +512,7 @@ static bool apply_settle(Job *job, GError **error) {
                                 virDomainGetName(loan.domain));
                 return false;
         }
+        libvirt_files_tidy(loan.domain);
         if (g_str_equal(job_recall(job, MEMORY_STAGE), STAGE_RESTORED))
                 return clean_up(job, loan.domain);
         tree = snapshot_tree_read(loan.domain, error);

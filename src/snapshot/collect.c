@@ -24,6 +24,7 @@
 #include "backend/backend-error.h"
 #include "disk/image.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/tree.h"
 #include "util/error.h"
 
@@ -479,5 +480,5 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
                         if (!collect_one(job, domain, tree, path, &changed, error))
                                 return false;
         }
-        return forget_strangers(domain, error);
+        return forget_strangers(domain, error) && libvirt_files_sync(domain, error);
 }

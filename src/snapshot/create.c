@@ -20,6 +20,7 @@
 #include "jobs/job.h"
 #include "snapshot/collect.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/names.h"
 #include "snapshot/operations.h"
 #include "snapshot/state-file.h"
@@ -418,7 +419,8 @@ static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **err
                         g_hash_table_add(overlays, paths[i]);
         job->result_object = bus_path_snapshot(job->uuid, id);
         job_result(job, "SnapshotID", id);
-        return image_notes_add(domain, IMAGE_MADE, overlays, error);
+        return image_notes_add(domain, IMAGE_MADE, overlays, error) &&
+               libvirt_files_sync(domain, error);
 }
 
 /* What there would be beside libvirt's snapshot. */
@@ -549,6 +551,7 @@ static bool create_settle(Job *job, GError **error) {
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return false;
+        libvirt_files_tidy(loan.domain);
         for (unsigned idle = 0; id && idle < IDLE_LOOKS; idle++) {
                 if (exists(loan.domain, id)) {
                         wake(job, loan.domain);

@@ -17,6 +17,7 @@
 #include "jobs/job.h"
 #include "snapshot/collect.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/operations.h"
 #include "snapshot/tree.h"
 
@@ -225,6 +226,8 @@ static bool destroy(Job *job, bool with_children, GError **error) {
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error) ||
                         !job_commit(job))
                 return false;
+        if (job->mode == JOB_SETTLE)
+                libvirt_files_tidy(loan.domain);
         if (!put_below_right(job, loan.domain, error))
                 return false;
         tree = snapshot_tree_read(loan.domain, error);
