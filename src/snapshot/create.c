@@ -545,6 +545,43 @@ static void repair_saved_state(virDomainPtr domain) {
         free(text);
 }
 
+/* libvirt knows the snapshot before it is made. And it writes the definition first, but a file
+ * system that does not keep the order may have lost that in a power cut, and not the snapshot. */
+static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
+        g_auto(GStrv) paths = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
+        g_autofree char *definition = snapshot_tree_definition(domain, true, NULL);
+        g_autoptr(DiskSet) disks = definition ? disk_set_parse(definition, NULL) : NULL;
+        unsigned found = 0;
+
+        for (unsigned i = 0; disks && i < disks->disks->len; i++) {
+                const Disk *disk = disks->disks->pdata[i];
+
+                found += disk->path && g_strv_contains((const char *const *) paths, disk->path);
+        }
+        return !disks || found == g_strv_length(paths);
+}
+
+/* Whether libvirt has made the snapshot, or still does. */
+static bool is_made(Job *job, virDomainPtr domain, const char *id) {
+        for (unsigned idle = 0; idle < IDLE_LOOKS; idle++) {
+                if (exists(domain, id) && rests_on_overlays(job, domain))
+                        return true;
+                if (is_busy(domain))
+                        idle = 0;
+                job_wait(job, LOOK_MSEC);
+        }
+        return false;
+}
+
+static void remove_description(virDomainPtr domain, const char *id) {
+        virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, id, 0);
+
+        if (!snapshot)
+                return;
+        (void) virDomainSnapshotDelete(snapshot, VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY);
+        (void) virDomainSnapshotFree(snapshot);
+}
+
 static bool create_settle(Job *job, GError **error) {
         const char *id = job_recall(job, MEMORY_ID);
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
@@ -552,17 +589,13 @@ static bool create_settle(Job *job, GError **error) {
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return false;
         libvirt_files_tidy(loan.domain);
-        for (unsigned idle = 0; id && idle < IDLE_LOOKS; idle++) {
-                if (exists(loan.domain, id)) {
-                        wake(job, loan.domain);
-                        return conclude(job, loan.domain, id, error);
-                }
-                if (is_busy(loan.domain))
-                        idle = 0;
-                job_wait(job, LOOK_MSEC);
+        if (id && is_made(job, loan.domain, id)) {
+                wake(job, loan.domain);
+                return conclude(job, loan.domain, id, error);
         }
         if (id) {
                 wake(job, loan.domain);
+                remove_description(loan.domain, id);
                 forget(loan.domain, id);
                 repair_saved_state(loan.domain);
                 if (!remove_overlays(job, loan.domain, error))
