@@ -41,6 +41,17 @@ void layout_of_uri(const char *text, Layout *ret) {
         }
 }
 
+void layout_of_connection(virConnectPtr connection, Layout *ret) {
+        char *uri = virConnectGetURI(connection);
+
+        layout_of_uri(uri ?: "", ret);
+        free(uri);
+}
+
+void layout_of_domain(virDomainPtr domain, Layout *ret) {
+        layout_of_connection(virDomainGetConnect(domain), ret);
+}
+
 void layout_clear(Layout *layout) {
         g_free(layout->root);
         g_free(layout->definitions);

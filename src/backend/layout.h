@@ -5,6 +5,7 @@
  * thread. */
 
 #include <glib.h>
+#include <libvirt/libvirt.h>
 
 /* Members are NULL where they do not exist: on another host, or for another driver. */
 typedef struct Layout {
@@ -18,6 +19,10 @@ typedef struct Layout {
 
 /* What follows from a connection URI. */
 void layout_of_uri(const char *uri, Layout *ret);
+
+/* The same of a connection, or of a domain's. */
+void layout_of_connection(virConnectPtr connection, Layout *ret);
+void layout_of_domain(virDomainPtr domain, Layout *ret);
 void layout_clear(Layout *layout);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)

@@ -33,24 +33,12 @@ typedef struct ImageHeader {
         uint32_t was_running;
 } ImageHeader;
 
-static void layout_of_connection(virConnectPtr connection, Layout *ret) {
-        char *uri = virConnectGetURI(connection);
-
-        if (uri)
-                layout_of_uri(uri, ret);
-        free(uri);
-}
-
-static void layout_of(virDomainPtr domain, Layout *ret) {
-        layout_of_connection(virDomainGetConnect(domain), ret);
-}
-
 char *saved_image_path(virDomainPtr domain) {
         g_auto(Layout) layout = {0};
         g_autofree char *file = g_strconcat(virDomainGetName(domain), ".save", NULL);
         g_autofree char *path = NULL;
 
-        layout_of(domain, &layout);
+        layout_of_domain(domain, &layout);
         if (!layout.save)
                 return NULL;
         path = g_build_filename(layout.save, file, NULL);
@@ -64,7 +52,7 @@ char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const ch
         char uuid[VIR_UUID_STRING_BUFLEN];
         g_autofree char *name = NULL;
 
-        layout_of(domain, &layout);
+        layout_of_domain(domain, &layout);
         if (!layout.save || virDomainGetUUIDString(domain, uuid) < 0)
                 return NULL;
         name = g_strdup_printf("%s.%s.%s", uuid, id, kind);
@@ -120,7 +108,7 @@ static char *process_directory(virDomainPtr domain) {
         g_autofree char *path = NULL, *text = NULL;
         uint64_t pid;
 
-        layout_of(domain, &layout);
+        layout_of_domain(domain, &layout);
         if (!layout.run)
                 return NULL;
         path = g_build_filename(layout.run, file, NULL);

@@ -25,6 +25,7 @@
 #include "jobs/job.h"
 #include "snapshot/collect.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/memory.h"
 #include "snapshot/names.h"
 #include "snapshot/operations.h"
@@ -382,7 +383,8 @@ static bool replace_present(Job *job,
         if (!end_guest(domain, error) ||
                         !restore_variables(domain, snapshot->id, tree->disks->nvram, error) ||
                         !define(domain, tree, snapshot, overlays, error) ||
-                        !snapshot_tree_make_current(domain, snapshot->id, error))
+                        !snapshot_tree_make_current(domain, snapshot->id, error) ||
+                        !libvirt_files_sync(domain, error))
                 return false;
         job_status(job, "restoring memory");
         return snapshot_memory_restore(domain, tree, snapshot, overlays, &ran, error) &&
@@ -506,6 +508,7 @@ static bool apply_settle(Job *job, GError **error) {
                                 virDomainGetName(loan.domain));
                 return false;
         }
+        libvirt_files_tidy(loan.domain);
         if (g_str_equal(stage, STAGE_REPLACING) || g_str_equal(stage, STAGE_REVERTING))
                 return replace_again(job, loan.domain, overlays, error);
         return finish(job, loan.domain, error);

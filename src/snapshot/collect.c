@@ -26,6 +26,7 @@
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/state-file.h"
 #include "snapshot/tree.h"
 #include "util/error.h"
@@ -69,16 +70,36 @@ static bool forget(virDomainPtr domain, const char *path, GError **error) {
                image_notes_drop(domain, IMAGE_MADE, path, error);
 }
 
+static bool define(virDomainPtr domain, const char *text, GError **error) {
+        g_autoptr(virDomain) defined =
+                        virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
+
+        if (!defined)
+                backend_error_set(error, "Failed to change the definition of '%s'",
+                                virDomainGetName(domain));
+        return defined;
+}
+
+/* Whatever was interrupted on the way here, the definition must not send libvirt to the file. */
+static bool forget_chain(virDomainPtr domain, const char *path, GError **error) {
+        g_autofree char *old = snapshot_tree_definition(domain, true, error), *new = NULL;
+        g_autoptr(GError) cause = NULL;
+
+        if (!old)
+                return false;
+        new = definition_forget_chain(old, path, &cause);
+        if (cause)
+                g_propagate_error(error, g_steal_pointer(&cause));
+        return new ? define(domain, new, error) : !cause;
+}
+
 /* Where libvirt writes what named the image, and the image itself. */
 static void sync_names(virDomainPtr domain, const char *path) {
         g_auto(Layout) layout = {0};
         g_autofree char *images = g_path_get_dirname(path);
-        char *uri = virConnectGetURI(virDomainGetConnect(domain));
         bool ok;
 
-        if (uri)
-                layout_of_uri(uri, &layout);
-        free(uri);
+        layout_of_domain(domain, &layout);
         ok = layout.definitions && fs_sync_all(layout.definitions) &&
              fs_sync_all(layout.snapshots) && fs_sync_all(layout.save) && fs_sync_all(images);
         if (!ok)
@@ -96,6 +117,8 @@ static bool remove_waste(Job *job, virDomainPtr domain, const char *path, GError
                                 "An image that is not needed any more stays: no snapshot made it");
                 return forget(domain, path, error);
         }
+        if (!forget_chain(domain, path, error))
+                return false;
         sync_names(domain, path);
         return image_remove(path, error) && forget(domain, path, error);
 }
@@ -159,17 +182,10 @@ static bool rename_in_saved_state(const Merge *merge, GError **error) {
 static bool rename_in_definition(const Merge *merge, GError **error) {
         g_autofree char *old = snapshot_tree_definition(merge->domain, true, error);
         g_autofree char *new = NULL;
-        g_autoptr(virDomain) defined = NULL;
 
         if (!old || !replace(merge, old, &new, error))
                 return false;
-        if (!new)
-                return true;
-        defined = virDomainDefineXMLFlags(virDomainGetConnect(merge->domain), new, 0);
-        if (!defined)
-                backend_error_set(error, "Failed to change the definition of '%s'",
-                                virDomainGetName(merge->domain));
-        return defined;
+        return !new || define(merge->domain, new, error);
 }
 
 /* QEMU does it for what it has open. */
@@ -534,5 +550,5 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
                         if (!collect_one(job, domain, tree, path, &work, &changed, error))
                                 return false;
         }
-        return forget_strangers(job, domain, error);
+        return forget_strangers(job, domain, error) && libvirt_files_sync(domain, error);
 }

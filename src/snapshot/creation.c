@@ -25,6 +25,7 @@
 #include "snapshot/collect.h"
 #include "snapshot/freeze.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/names.h"
 #include "snapshot/state-file.h"
 #include "snapshot/tree.h"
@@ -400,7 +401,8 @@ static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **err
                         g_hash_table_add(overlays, paths[i]);
         job->result_object = bus_path_snapshot(job->uuid, id);
         job_result(job, "SnapshotID", id);
-        return image_notes_add(domain, IMAGE_MADE, overlays, error);
+        return image_notes_add(domain, IMAGE_MADE, overlays, error) &&
+               libvirt_files_sync(domain, error);
 }
 
 bool creation_conclude(Creation *c, GError **error) {
@@ -438,8 +440,6 @@ static bool take_back(Job *job,
                 g_hash_table_add(made, image->path);
                 g_hash_table_add(below, image->backing);
         }
-        if (g_hash_table_size(made) == 0)
-                return true;
         return image_notes_add(domain, IMAGE_MADE, made, error) &&
                image_notes_add(domain, IMAGE_HIDDEN, below, error) &&
                collect_images(job, domain, error);
@@ -459,16 +459,19 @@ static bool remove_overlays(Job *job, virDomainPtr domain, GError **error) {
         return take_back(job, domain, tree, paths, error);
 }
 
+/* The tree can not be read before: the saved state may name overlays that are not there. */
 static void repair_saved_state(virDomainPtr domain) {
-        g_autoptr(SnapshotTree) tree = NULL;
+        g_autofree char *definition = NULL;
+        g_autoptr(DiskSet) disks = NULL;
         char *text;
 
         if (virDomainHasManagedSaveImage(domain, 0) != 1)
                 return;
-        tree = snapshot_tree_read(domain, NULL);
+        definition = snapshot_tree_definition(domain, true, NULL);
+        disks = definition ? disk_set_parse(definition, NULL) : NULL;
         text = virDomainManagedSaveGetXMLDesc(domain, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
-        if (tree && text) {
-                g_autofree char *fitting = definition_with_disks_of(text, tree->disks, NULL);
+        if (disks && text) {
+                g_autofree char *fitting = definition_with_disks_of(text, disks, NULL);
 
                 if (fitting)
                         (void) virDomainManagedSaveDefineXML(domain, fitting, 0);
@@ -525,31 +528,65 @@ void creation_wake(Job *job) {
                 wake(job, loan.domain);
 }
 
-bool creation_settle(Job *job, GError **error) {
-        const char *id = job_recall(job, MEMORY_ID);
-        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+/* libvirt knows the snapshot before it is made. And it writes the definition first, but a file
+ * system that does not keep the order may have lost that in a power cut, and not the snapshot. */
+static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
+        g_auto(GStrv) paths = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
+        g_autofree char *definition = snapshot_tree_definition(domain, true, NULL);
+        g_autoptr(DiskSet) disks = definition ? disk_set_parse(definition, NULL) : NULL;
+        unsigned found = 0;
 
-        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
-                return false;
-        for (unsigned idle = 0; id && idle < IDLE_LOOKS; idle++) {
-                if (exists(loan.domain, id)) {
-                        wake(job, loan.domain);
-                        return thaw(job, loan.domain, id, error) &&
-                               conclude(job, loan.domain, id, error);
-                }
-                if (creation_is_under_way(loan.domain))
+        for (unsigned i = 0; disks && i < disks->disks->len; i++) {
+                const Disk *disk = disks->disks->pdata[i];
+
+                found += disk->path && g_strv_contains((const char *const *) paths, disk->path);
+        }
+        return !disks || found == g_strv_length(paths);
+}
+
+/* Whether libvirt has made the snapshot, or still does. */
+static bool is_made(Job *job, virDomainPtr domain, const char *id) {
+        for (unsigned idle = 0; idle < IDLE_LOOKS; idle++) {
+                if (exists(domain, id) && rests_on_overlays(job, domain))
+                        return true;
+                if (creation_is_under_way(domain))
                         idle = 0;
                 job_wait(job, LOOK_MSEC);
         }
-        if (id) {
+        return false;
+}
+
+static void remove_description(virDomainPtr domain, const char *id) {
+        g_autoptr(virDomainSnapshot) snapshot = virDomainSnapshotLookupByName(domain, id, 0);
+
+        if (snapshot)
+                (void) virDomainSnapshotDelete(snapshot, VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY);
+}
+
+static bool remove_half(Job *job, virDomainPtr domain, const char *id, GError **error) {
+        if (!thaw(job, domain, id, error))
+                return false;
+        remove_description(domain, id);
+        forget(domain, id);
+        repair_saved_state(domain);
+        return remove_overlays(job, domain, error);
+}
+
+bool creation_settle(Job *job, GError **error) {
+        const char *id = job_recall(job, MEMORY_ID);
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+        bool made;
+
+        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
+                return false;
+        libvirt_files_tidy(loan.domain);
+        made = id && is_made(job, loan.domain, id);
+        if (id)
                 wake(job, loan.domain);
-                if (!thaw(job, loan.domain, id, error))
-                        return false;
-                forget(loan.domain, id);
-                repair_saved_state(loan.domain);
-                if (!remove_overlays(job, loan.domain, error))
-                        return false;
-        }
+        if (made)
+                return thaw(job, loan.domain, id, error) && conclude(job, loan.domain, id, error);
+        if (id && !remove_half(job, loan.domain, id, error))
+                return false;
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                         "Taking a snapshot of '%s' was interrupted; nothing has changed",
                         virDomainGetName(loan.domain));

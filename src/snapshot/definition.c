@@ -108,17 +108,30 @@ void snapshot_definition_free(SnapshotDefinition *definition) {
         g_free(definition);
 }
 
-/* What libvirt noted of the chain below would not be true any more. */
-static void replace_source(xmlNode *disk, const char *path, const char *format) {
-        xmlNode *driver = xml_child(disk, "driver"), *store;
+/* libvirt reads it from the images again. */
+static void forget_chain(xmlNode *disk) {
+        xmlNode *store;
 
-        set_attribute(xml_child(disk, "source"), "file", path);
-        if (driver)
-                set_attribute(driver, "type", format);
         while ((store = xml_child(disk, "backingStore"))) {
                 xmlUnlinkNode(store);
                 xmlFreeNode(store);
         }
+}
+
+/* What libvirt noted of the chain below would not be true any more. */
+static void replace_source(xmlNode *disk, const char *path, const char *format) {
+        xmlNode *driver = xml_child(disk, "driver");
+
+        set_attribute(xml_child(disk, "source"), "file", path);
+        if (driver)
+                set_attribute(driver, "type", format);
+        forget_chain(disk);
+}
+
+static bool has_source(xmlNode *disk, const char *path) {
+        g_autofree char *source = xml_attribute(xml_child(disk, "source"), "file");
+
+        return g_strcmp0(source, path) == 0;
 }
 
 /* In all <devices> of the tree: a snapshot has two definitions. */
@@ -127,19 +140,14 @@ static bool replace_in(
         bool found = false;
 
         for (xmlNode *child = node->children; child; child = child->next) {
-                g_autofree char *path = NULL;
-
                 if (child->type != XML_ELEMENT_NODE)
                         continue;
                 if (!xml_is(node, "devices") || !xml_is(child, "disk")) {
                         found |= replace_in(child, old_path, new_path, format);
-                        continue;
+                } else if (has_source(child, old_path)) {
+                        replace_source(child, new_path, format);
+                        found = true;
                 }
-                path = xml_attribute(xml_child(child, "source"), "file");
-                if (g_strcmp0(path, old_path) != 0)
-                        continue;
-                replace_source(child, new_path, format);
-                found = true;
         }
         return found;
 }
@@ -155,6 +163,28 @@ char *definition_replace_image(const char *text,
         if (!root || !replace_in(root, old_path, new_path, new_format))
                 return NULL;
         return text_of_document(document);
+}
+
+static bool has_in_chain(xmlNode *disk, const char *path) {
+        xmlNode *store = xml_child(disk, "backingStore");
+
+        while (store && !has_source(store, path))
+                store = xml_child(store, "backingStore");
+        return store;
+}
+
+char *definition_forget_chain(const char *text, const char *path, GError **error) {
+        g_autoptr(xmlDoc) document = parse(text, error);
+        xmlNode *root = document ? xmlDocGetRootElement(document) : NULL;
+        xmlNode *devices = xml_child(root, "devices");
+        bool found = false;
+
+        for (xmlNode *disk = devices ? devices->children : NULL; disk; disk = disk->next)
+                if (xml_is(disk, "disk") && has_in_chain(disk, path)) {
+                        forget_chain(disk);
+                        found = true;
+                }
+        return found ? text_of_document(document) : NULL;
 }
 
 static bool set_image(xmlNode *domain, const char *target, const char *path, const char *format) {

@@ -36,6 +36,11 @@ char *definition_replace_image(const char *text,
                 const char *new_format,
                 GError **error);
 
+/* The definition without what it says of the images below a disk, if the file is one of them; NULL
+ * without an error if it is not. libvirt notes them when it makes an overlay while the machine
+ * runs, and without them reads them from the images. */
+char *definition_forget_chain(const char *text, const char *path, GError **error);
+
 /* The text with another file and format for the disk "target" of the definition that it is, or of
  * the one in the element "section" of it. NULL without an error if that changes nothing. */
 char *definition_set_image(const char *text,

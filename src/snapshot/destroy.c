@@ -19,6 +19,7 @@
 #include "snapshot/collect.h"
 #include "snapshot/destroy.h"
 #include "snapshot/image-notes.h"
+#include "snapshot/libvirt-files.h"
 #include "snapshot/operations.h"
 #include "snapshot/tree.h"
 
@@ -178,6 +179,8 @@ bool snapshot_destroy(
         g_autoptr(SnapshotTree) tree = NULL;
         const SnapshotDefinition *snapshot;
 
+        if (job->mode == JOB_SETTLE)
+                libvirt_files_tidy(domain);
         tree = snapshot_tree_read(domain, error);
         if (!tree)
                 return false;

@@ -269,11 +269,8 @@ static bool read_snapshots(SnapshotTree *tree, virDomainPtr domain, GError **err
 static char *find_variables(virDomainPtr domain) {
         g_auto(Layout) layout = {0};
         g_autofree char *directory = NULL, *name = NULL;
-        char *uri = virConnectGetURI(virDomainGetConnect(domain));
 
-        if (uri)
-                layout_of_uri(uri, &layout);
-        free(uri);
+        layout_of_domain(domain, &layout);
         if (!layout.save)
                 return NULL;
         directory = g_path_get_dirname(layout.save);

@@ -115,6 +115,18 @@ def test_all_of_a_chain_one_after_the_other(machine, state):
     machine.assert_levels(1, 2, 3, 4, 5, 6)
 
 
+def test_a_chain_that_was_made_while_it_ran(machine):
+    """libvirt notes all of it in the definition then."""
+    machine.bring('running')
+    paths = [machine.take(DISKS) for _ in range(3)]
+    machine.house.do(machine.guest, 'TurnOff')
+    for path in (paths[1], paths[0], paths[2]):
+        machine.do(path, 'Destroy')
+        machine.assert_whole()
+        machine.bring('running')
+        machine.house.do(machine.guest, 'TurnOff')
+
+
 @pytest.mark.parametrize('state', ['turned-off', 'running'])
 def test_one_with_two_branches(machine, state):
     """s1 ── s2 ──┬── s3 ── was now

@@ -96,6 +96,20 @@ static void an_image_is_replaced_wherever_a_disk_has_it(void) {
         g_assert_no_error(error);
 }
 
+static void a_chain_with_the_image_is_forgotten(void) {
+        static const char chain[] =
+                        "<domain><devices><disk><source file='/top'/><target dev='vda'/>"
+                        "<backingStore><source file='/middle'/>"
+                        "<backingStore><source file='/base'/></backingStore></backingStore></disk>"
+                        "</devices></domain>";
+        g_autofree char *text = definition_forget_chain(chain, "/base", NULL);
+
+        g_assert_cmpuint(count(text, "backingStore"), ==, 0);
+        g_assert_cmpuint(count(text, "\"/top\""), ==, 1);
+        g_assert_null(definition_forget_chain(chain, "/other", NULL));
+        g_assert_null(definition_forget_chain(chain, "/top", NULL));
+}
+
 static void a_disk_gets_an_image(void) {
         g_autofree char *text = definition_set_image(
                         snapshot_text, "inactiveDomain", "vda", "/right", "qcow2", NULL);
@@ -191,6 +205,7 @@ int main(int argc, char **argv) {
         ADD(a_snapshot_inside_its_image_is_none_of_overlays);
         ADD(what_is_no_description_is_refused);
         ADD(an_image_is_replaced_wherever_a_disk_has_it);
+        ADD(a_chain_with_the_image_is_forgotten);
         ADD(a_disk_gets_an_image);
         ADD(name_and_notes_are_those_of_today);
         ADD(a_new_snapshot_says_what_takes_part);

@@ -24,10 +24,11 @@ from .embed import Embed, Guest
 from .libvirtd import Libvirtd
 from .namespace import Namespace
 from .polkitd import Polkitd
+from .power import Kept, PowerScratch, replay
 from .process import Process
 from .scratch import Scratch
 from .source import BUILD, LONG, SOURCE
 
-__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'LONG', 'Libvirtd', 'MANAGER',
+__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'Kept', 'LONG', 'Libvirtd', 'MANAGER',
            'Namespace',
-           'Polkitd', 'Process', 'ROOT', 'SOURCE', 'SanitizerReport', 'Scratch', 'Signal', 'path_of']
+           'Polkitd', 'PowerScratch', 'Process', 'ROOT', 'SOURCE', 'SanitizerReport', 'Scratch', 'Signal', 'path_of', 'replay']

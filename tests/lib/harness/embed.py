@@ -207,12 +207,16 @@ class Embed:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _end(self):
+    def end_guests(self):
+        """Kills each QEMU."""
         for file in (self.root / 'run/qemu').glob('*.pid'):
             if file.name == 'driver.pid':
                 continue
             with contextlib.suppress(ValueError, ProcessLookupError, FileNotFoundError):
                 end_qemu(int(file.read_text(encoding='ascii')), str(self.root))
+
+    def _end(self):
+        self.end_guests()
         capabilities.remember(f'embed-{self._user}', self.root / 'cache')
 
 

@@ -21,7 +21,7 @@ class Scratch(contextlib.ExitStack):
 
     def directory(self, name, owner=None):
         """Makes a directory, which may exist already."""
-        path = self.path / name
+        path = self / name
         path.mkdir(parents=True, exist_ok=True)
         if owner is not None:
             shutil.chown(path, owner)
