@@ -22,12 +22,13 @@ from .client import MANAGER, ROOT, BusError, Client, Deadline, Signal, path_of
 from .daemon import Daemon, SanitizerReport
 from .embed import Embed, Guest
 from .libvirtd import Libvirtd
+from .linux import LinuxGuest
 from .namespace import Namespace
 from .polkitd import Polkitd
 from .process import Process
 from .scratch import Scratch
 from .source import BUILD, LONG, SOURCE
 
-__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'LONG', 'Libvirtd', 'MANAGER',
+__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'LONG', 'Libvirtd', 'LinuxGuest', 'MANAGER',
            'Namespace',
            'Polkitd', 'Process', 'ROOT', 'SOURCE', 'SanitizerReport', 'Scratch', 'Signal', 'path_of']
