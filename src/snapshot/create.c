@@ -6,6 +6,9 @@
  *
  *     choose names ── remember them ── our metadata ── copy state ── libvirt: overlays (and memory)
  *
+ * For an application consistent one the guest's agent freezes the file systems before the last step
+ * and thaws them after it (snapshot/freeze.c).
+ *
  * libvirt lets the guest run on and removes what it began when a snapshot with memory is cancelled.
  * Everything else takes a moment and is not cancelled. */
 
@@ -19,6 +22,7 @@
 #include "disk/image.h"
 #include "jobs/job.h"
 #include "snapshot/collect.h"
+#include "snapshot/freeze.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/names.h"
 #include "snapshot/operations.h"
@@ -45,7 +49,6 @@
 #define MEMORY_ID          "Id"
 #define MEMORY_OVERLAYS    "Overlays"
 #define MEMORY_WAS_RUNNING "WasRunning"
-#define MEMORY_FROZEN      "Frozen"
 
 typedef struct CreateRequest {
         Request common;
@@ -147,8 +150,15 @@ static void create_clear(void *request) {
 
 static bool create_admit(const void *request, const MachineFacts *facts, GError **error) {
         const CreateRequest *own = request;
+        MachineState state = machine_state_from_facts(facts);
 
-        if (own->type == TYPE_FULL || machine_state_from_facts(facts) != MACHINE_SAVED)
+        if (own->consistency == CONSISTENCY_APPLICATION && state == MACHINE_PAUSED) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_STATE,
+                                "The agent of '%s' can not freeze file systems while it is paused",
+                                facts->name);
+                return false;
+        }
+        if (own->type == TYPE_FULL || state != MACHINE_SAVED)
                 return true;
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_STATE,
                         "A snapshot of '%s' without its saved state would not fit it; discard the "
@@ -275,8 +285,6 @@ static bool remember(Job *job, const Plan *plan, GError **error) {
         text = g_strjoinv("\n", (char **) paths->pdata);
         return job_remember(job, MEMORY_OVERLAYS, text, error) &&
                (!plan->running || job_remember(job, MEMORY_WAS_RUNNING, "true", error)) &&
-               (plan->request->consistency != CONSISTENCY_APPLICATION || !plan->active ||
-                               job_remember(job, MEMORY_FROZEN, "true", error)) &&
                job_remember(job, MEMORY_ID, plan->id, error);
 }
 
@@ -312,7 +320,6 @@ static bool copy_state(Job *job, const Plan *plan, GError **error) {
 
 static bool call_libvirt(Job *job, const Plan *plan, GError **error) {
         bool memory = plan->memory && plan->active;
-        bool freeze = plan->request->consistency == CONSISTENCY_APPLICATION && plan->active;
         unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
         g_autofree char *text = definition_of_new_snapshot(plan->id, NULL,
                         memory ? plan->memory : NULL, plan->targets, plan->overlays);
@@ -322,8 +329,6 @@ static bool call_libvirt(Job *job, const Plan *plan, GError **error) {
                 flags |= VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY;
         else if (plan->running && !plan->nvram)
                 flags |= VIR_DOMAIN_SNAPSHOT_CREATE_LIVE;
-        if (freeze)
-                flags |= VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE;
         if (!memory && !job_commit(job))
                 return false;
         job_do_not_ask(job, SILENCE_MSEC);
@@ -396,17 +401,52 @@ static bool take(Job *job, const Plan *plan, GError **error) {
         return false;
 }
 
+static bool exists(virDomainPtr domain, const char *id) {
+        virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, id, 0);
+
+        if (snapshot)
+                (void) virDomainSnapshotFree(snapshot);
+        return snapshot;
+}
+
 /* Before there is a snapshot: what clients see of it does not change afterwards. */
-static bool describe(Job *job, virDomainPtr domain, const char *id, GError **error) {
+static bool
+describe(Job *job, virDomainPtr domain, const char *id, uint32_t consistency, GError **error) {
         const CreateRequest *request = job->request;
-        bool application = request->consistency == CONSISTENCY_APPLICATION;
         const SnapshotMetadata entry = {.id = (char *) id,
                         .name = request->name,
                         .notes = request->notes,
                         .type = request->type,
-                        .consistency = application ? CONSISTENCY_APPLICATION : CONSISTENCY_CRASH};
+                        .consistency = consistency ?: CONSISTENCY_CRASH};
 
         return snapshot_metadata_set(domain, &entry, error);
+}
+
+/* Lets a guest that was frozen go on; if it had done so before, the snapshot says what it is. */
+static bool thaw(Job *job, virDomainPtr domain, const char *id, GError **error) {
+        bool held;
+
+        if (!freeze_end(job, &domain, 1, &held, error))
+                return false;
+        if (held || !exists(domain, id))
+                return true;
+        job_log(job, LOG_WARNING, "The guest was thawed before the end of the snapshot");
+        return describe(job, domain, id, CONSISTENCY_CRASH, error);
+}
+
+static bool must_freeze(const Plan *plan) {
+        return plan->active && plan->request->consistency == CONSISTENCY_APPLICATION;
+}
+
+static bool take_frozen(Job *job, const Plan *plan, GError **error) {
+        g_autoptr(GError) not_thawed = NULL;
+        bool ok = freeze_begin(job, plan->domain, error) && take(job, plan, error);
+
+        if (thaw(job, plan->domain, plan->id, &not_thawed))
+                return ok;
+        g_clear_error(error);
+        g_propagate_error(error, g_steal_pointer(&not_thawed));
+        return false;
 }
 
 static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **error) {
@@ -433,14 +473,6 @@ static void forget(virDomainPtr domain, const char *id) {
         (void) snapshot_metadata_remove(domain, id, NULL);
 }
 
-static bool exists(virDomainPtr domain, const char *id) {
-        virDomainSnapshotPtr snapshot = virDomainSnapshotLookupByName(domain, id, 0);
-
-        if (snapshot)
-                (void) virDomainSnapshotFree(snapshot);
-        return snapshot;
-}
-
 static bool create_run(Job *job, GError **error) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_auto(Plan) plan = {.request = job->request};
@@ -451,8 +483,9 @@ static bool create_run(Job *job, GError **error) {
         if (!plan_make(&plan, error) || !remember(job, &plan, error))
                 return false;
         forget(loan.domain, plan.id); /* of one that had this name before */
-        if (describe(job, loan.domain, plan.id, error) && copy_state(job, &plan, error) &&
-                        take(job, &plan, error))
+        if (describe(job, loan.domain, plan.id, plan.request->consistency, error) &&
+                        copy_state(job, &plan, error) &&
+                        (must_freeze(&plan) ? take_frozen : take)(job, &plan, error))
                 return conclude(job, loan.domain, plan.id, error);
         /* Nobody knows what libvirt has done; settle() will find out. */
         if (g_error_matches(*error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE) ||
@@ -512,11 +545,10 @@ static bool remove_overlays(Job *job, virDomainPtr domain, GError **error) {
         return take_back(job, domain, tree, paths, error);
 }
 
+/* Before it is thawed: the agent of a guest that is stopped does not answer. */
 static void wake(Job *job, virDomainPtr domain) {
         int state, reason;
 
-        if (job_recall(job, MEMORY_FROZEN))
-                (void) virDomainFSThaw(domain, NULL, 0, 0);
         if (job_recall(job, MEMORY_WAS_RUNNING) &&
                         virDomainGetState(domain, &state, &reason, 0) == 0 &&
                         state == VIR_DOMAIN_PAUSED && reason != VIR_DOMAIN_PAUSED_IOERROR)
@@ -549,7 +581,8 @@ static bool create_settle(Job *job, GError **error) {
         for (unsigned idle = 0; id && idle < IDLE_LOOKS; idle++) {
                 if (exists(loan.domain, id)) {
                         wake(job, loan.domain);
-                        return conclude(job, loan.domain, id, error);
+                        return thaw(job, loan.domain, id, error) &&
+                               conclude(job, loan.domain, id, error);
                 }
                 if (is_busy(loan.domain))
                         idle = 0;
@@ -557,6 +590,8 @@ static bool create_settle(Job *job, GError **error) {
         }
         if (id) {
                 wake(job, loan.domain);
+                if (!thaw(job, loan.domain, id, error))
+                        return false;
                 forget(loan.domain, id);
                 repair_saved_state(loan.domain);
                 if (!remove_overlays(job, loan.domain, error))
