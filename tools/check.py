@@ -146,7 +146,8 @@ class Check:
         report.unlink(missing_ok=True)
         status = self.run(['/usr/bin/python3', '-m', 'pytest', '-ras' if self.long else '-ra', f'--junitxml={report}',
                            *files],
-                          environment={'VIRTASK_BUILD': str(self.build / name), 'VIRTASK_LONG': str(int(self.long)),
+                          environment={'VIRTASK_BUILD': str(self.build / name), 'VIRTASK_LINUX': str(self.build / 'linux-guest'),
+                                       'VIRTASK_LONG': str(int(self.long)),
                                        'VIRTASK_BRIEF': str(int(brief))})
         return self.reported(status, report)
 

@@ -6,9 +6,9 @@
  *     does it answer? ── note ── freeze ── (snapshot) ── thaw, again and again ── remove note
  *
  * libvirt could do both itself (VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE), but not for several machines,
- * tries to thaw once, and waits for the agent as long as that takes. libvirt's error does not tell
- * whether a freeze that got no answer was heard. An agent that hangs is therefore asked for
- * something harmless first: libvirt waits for 5 seconds then, and no freeze was under way. */
+ * tries to thaw once, and waits for the agent as long as that takes. A freeze that got no answer
+ * may have been heard, and lies in the channel of an agent that hangs; so it is asked for something
+ * harmless first. */
 
 #include "snapshot/freeze.h"
 
@@ -20,6 +20,7 @@
 
 /* libvirt waits for ever otherwise. To freeze, the guest has to write what it holds back, and to
  * run the hooks of its databases. */
+#define ANSWER_SECONDS 5
 #define FREEZE_SECONDS 60
 #define THAW_SECONDS   10
 
@@ -48,12 +49,16 @@ static bool note(Job *job, const char *uuid, GError **error) {
         return is_noted(job, uuid) || job_remember(job, MEMORY_FROZEN, text, error);
 }
 
-static void remove_note(Job *job, const char *uuid) {
-        g_auto(GStrv) parts = g_strsplit(job_recall(job, MEMORY_FROZEN), uuid, 2);
-        g_autofree char *text = g_strjoinv("", parts);
+/* The time that libvirt waits is its own again; what it was before can't be read. */
+static void finish(Job *job, virDomainPtr domain, const char *uuid) {
+        (void) virDomainAgentSetResponseTimeout(domain, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+        if (is_noted(job, uuid)) {
+                g_auto(GStrv) parts = g_strsplit(job_recall(job, MEMORY_FROZEN), uuid, 2);
+                g_autofree char *text = g_strjoinv("", parts);
 
-        /* If that is not written, settle() thaws once more. */
-        (void) job_remember(job, MEMORY_FROZEN, text, NULL);
+                /* If that is not written, settle() thaws once more. */
+                (void) job_remember(job, MEMORY_FROZEN, text, NULL);
+        }
 }
 
 /* An answer that it can't tell the time is one. */
@@ -61,13 +66,15 @@ static bool does_answer(virDomainPtr domain) {
         long long seconds;
         unsigned nanoseconds;
 
-        return virDomainGetTime(domain, &seconds, &nanoseconds, 0) == 0 ||
-               virGetLastErrorCode() == VIR_ERR_INTERNAL_ERROR;
+        return virDomainAgentSetResponseTimeout(domain, ANSWER_SECONDS, 0) == 0 &&
+               (virDomainGetTime(domain, &seconds, &nanoseconds, 0) == 0 ||
+                               virGetLastErrorCode() == VIR_ERR_INTERNAL_ERROR);
 }
 
-/* libvirt's own value; what it was before can't be read. */
-static void forget_timeout(virDomainPtr domain) {
-        (void) virDomainAgentSetResponseTimeout(domain, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+/* libvirt refuses by itself what a guest that does not run, or has no agent, can't do. */
+static bool was_sent(const GError *error) {
+        return !g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_STATE) &&
+               !g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED);
 }
 
 bool freeze_begin(Job *job, virDomainPtr domain, GError **error) {
@@ -75,21 +82,21 @@ bool freeze_begin(Job *job, virDomainPtr domain, GError **error) {
         int n = -1;
 
         (void) virDomainGetUUIDString(domain, uuid);
-        if (virDomainAgentSetResponseTimeout(domain, FREEZE_SECONDS, 0) == 0 &&
-                        does_answer(domain)) {
+        if (does_answer(domain) &&
+                        virDomainAgentSetResponseTimeout(domain, FREEZE_SECONDS, 0) == 0) {
                 if (!note(job, uuid, error))
                         return false;
                 n = virDomainFSFreeze(domain, NULL, 0, 0);
         }
-        if (n < 0)
+        if (n < 0) {
                 backend_error_set(error, "Failed to freeze the file systems of '%s'",
                                 virDomainGetName(domain));
-        else if (n == 0)
+                if (!is_noted(job, uuid) || !was_sent(*error))
+                        finish(job, domain, uuid);
+        } else if (n == 0)
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
                                 "'%s' has no file system that can be frozen",
                                 virDomainGetName(domain));
-        if (!is_noted(job, uuid))
-                forget_timeout(domain);
         return n > 0;
 }
 
@@ -111,13 +118,6 @@ static Thaw thaw(virDomainPtr domain) {
         return THAW_AGAIN;
 }
 
-static void finish(Job *job, virDomainPtr domain, const char *uuid, Thaw result, bool *held) {
-        if (result == THAW_NOTHING)
-                *held = false;
-        forget_timeout(domain);
-        remove_note(job, uuid);
-}
-
 /* One attempt for each: one that does not answer does not keep the others. */
 static Thaw thaw_all(Job *job, virDomainPtr *domains, size_t n, bool *held) {
         Thaw worst = THAW_DONE;
@@ -130,8 +130,10 @@ static Thaw thaw_all(Job *job, virDomainPtr *domains, size_t n, bool *held) {
                 if (!is_noted(job, uuid))
                         continue;
                 result = thaw(domains[i]);
+                if (result == THAW_NOTHING)
+                        *held = false;
                 if (result == THAW_DONE || result == THAW_NOTHING)
-                        finish(job, domains[i], uuid, result, held);
+                        finish(job, domains[i], uuid);
                 worst = MAX(worst, result);
         }
         return worst;

@@ -45,6 +45,7 @@
         X(SERVICE_RESTARTED,         ERROR_PREFIX "ServiceRestarted",        0x8000FFFF, "E_UNEXPECTED",               2, 32771, 8, "The service was interrupted while the task ran") \
         X(HYPERVISOR_UNAVAILABLE,    ERROR_PREFIX "HypervisorUnavailable",   0xA0040950, "VM_E_UNSUPPORTED_HARDWARE",  2, 32777, 2, "The hypervisor can not be reached") \
         X(INCOMPATIBLE_SAVED_STATE,  ERROR_PREFIX "IncompatibleSavedState",  0x80004005, "",                           2, 32768, 5, "The saved state can not be restored") \
+        X(GUEST_AGENT_NOT_AVAILABLE, ERROR_PREFIX "GuestAgentNotAvailable",  0xA0040504, "VM_E_ADDITIONS_NOT_AVAIL",   5, 32777, 2, "The agent in the guest does not answer") \
         X(FILE_NOT_FOUND,            ERROR_PREFIX "FileNotFound",            0x80070002, "",                           4, 32773, 4, "A file is missing") \
         X(FILE_IN_USE,               ERROR_PREFIX "FileInUse",               0x80070020, "",                           5, 32774, 4, "A file is in use") \
         X(DISK_FULL,                 ERROR_PREFIX "DiskFull",                0x80070070, "",                           2, 32768, 4, "There is no space left on the disk") \

@@ -35,6 +35,7 @@
         X(SERVICE_RESTARTED,         "Der Dienst wurde unterbrochen, während die Aufgabe lief", "Le service a été interrompu pendant la tâche") \
         X(HYPERVISOR_UNAVAILABLE,    "Der Hypervisor ist nicht erreichbar", "L’hyperviseur est injoignable") \
         X(INCOMPATIBLE_SAVED_STATE,  "Der gespeicherte Zustand kann nicht wiederhergestellt werden", "L’état enregistré ne peut pas être restauré") \
+        X(GUEST_AGENT_NOT_AVAILABLE, "Der Agent im Gast antwortet nicht", "L’agent de l’invité ne répond pas") \
         X(FILE_NOT_FOUND,            "Eine Datei fehlt", "Un fichier est absent") \
         X(FILE_IN_USE,               "Eine Datei wird benutzt", "Un fichier est utilisé") \
         X(DISK_FULL,                 "Auf dem Datenträger ist kein Platz mehr", "Il n’y a plus de place sur le disque") \

@@ -39,6 +39,7 @@ static void each_number_that_says_something_has_its_row(void) {
                         {VIR_ERR_NO_MEMORY, VIRTASK_ERROR_OUT_OF_MEMORY},
                         {VIR_ERR_OPERATION_INVALID, VIRTASK_ERROR_INVALID_STATE},
                         {VIR_ERR_OPERATION_TIMEOUT, VIRTASK_ERROR_TIMED_OUT},
+                        {VIR_ERR_AGENT_UNRESPONSIVE, VIRTASK_ERROR_GUEST_AGENT_NOT_AVAILABLE},
                         {VIR_ERR_DOM_EXIST, VIRTASK_ERROR_DUPLICATE_NAME},
                         {VIR_ERR_INVALID_ARG, VIRTASK_ERROR_INVALID_ARGUMENT},
                         {VIR_ERR_XML_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT},

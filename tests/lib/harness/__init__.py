@@ -22,6 +22,7 @@ from .client import MANAGER, ROOT, BusError, Client, Deadline, Signal, path_of
 from .daemon import Daemon, SanitizerReport
 from .embed import Embed, Guest
 from .libvirtd import Libvirtd
+from .linux import LinuxGuest
 from .namespace import Namespace
 from .polkitd import Polkitd
 from .power import Kept, PowerScratch, replay
@@ -29,6 +30,6 @@ from .process import Process
 from .scratch import Scratch
 from .source import BUILD, LONG, SOURCE
 
-__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'Kept', 'LONG', 'Libvirtd', 'MANAGER',
+__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'Kept', 'LONG', 'Libvirtd', 'LinuxGuest', 'MANAGER',
            'Namespace',
            'Polkitd', 'PowerScratch', 'Process', 'ROOT', 'SOURCE', 'SanitizerReport', 'Scratch', 'Signal', 'path_of', 'replay']

@@ -39,6 +39,8 @@ class Guest:
 
     With uefi=True only the firmware runs; commandline is a <qemu:commandline>."""
 
+    TEMPLATE = SOURCE / 'tools/guest.xml.in'
+
     def __init__(self, scratch, name, memory=64, panic=False, devices='', disk_format='raw', uefi=False, commandline=''):
         self.name = name
         self.memory = memory
@@ -49,7 +51,7 @@ class Guest:
         self._begins = []  # of each QEMU: its first line
         self._news = threading.Condition()
         self._connection = None
-        subprocess.run([SOURCE / 'tools/guest.sh', self.image], check=True)
+        self._make_image()
         if disk_format != 'raw':
             raw = self.image
             self.image = scratch / f'{name}.{disk_format}'
@@ -67,8 +69,8 @@ class Guest:
         self._thread.start()
         scratch.callback(self._end, stop)
 
-        text = (SOURCE / 'tools/guest.xml.in').read_text(encoding='utf-8')
-        for key, value in {'NAME': name, 'MEMORY': memory, 'IMAGE': self.image}.items():
+        text = self.TEMPLATE.read_text(encoding='utf-8')
+        for key, value in {'NAME': name, 'MEMORY': memory, 'IMAGE': self.image, **self._files(scratch)}.items():
             text = text.replace(f'@{key}@', str(value))
         text = text.replace('type="raw"', f'type="{disk_format}"')
         begin, end = text.index('<serial'), text.index('</serial>')
@@ -82,6 +84,13 @@ class Guest:
             # It starts the firmware and nothing else: a boot sector is none for it.
             self.xml = self.xml.replace('<os>', '<os firmware="efi">').replace('machine="pc"', 'machine="q35"').replace(
                 'bus="ide"', 'bus="sata"')
+
+    def _make_image(self):
+        subprocess.run([SOURCE / 'tools/guest.sh', self.image], check=True)
+
+    def _files(self, scratch):
+        """What the template names beside the image."""
+        return {}
 
     def _end(self, stop):
         os.close(stop)
@@ -168,8 +177,8 @@ class Guest:
         self.wait_ticks(3)
         assert self.ticks > before and self.boots == boots, self.lines[-5:]
 
-    def send(self, letter):
-        self._connection.sendall(letter.encode())
+    def send(self, text):
+        self._connection.sendall(text.encode())
 
 
 class Embed:
@@ -190,8 +199,8 @@ class Embed:
             subprocess.run(['chown', '-R', user, self.root], check=True)
         scratch.callback(self._end)
 
-    def guest(self, name, **keywords):
-        return Guest(self._scratch, name, **keywords)
+    def guest(self, name, kind=Guest, **keywords):
+        return kind(self._scratch, name, **keywords)
 
     def saved_files(self):
         """The saved states that lie there, complete or not."""

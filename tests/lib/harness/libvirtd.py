@@ -80,9 +80,9 @@ class Libvirtd:
         self.process.wait()
         self.start()
 
-    def guest(self, name, **keywords):
+    def guest(self, name, kind=Guest, **keywords):
         """A guest, defined here."""
-        guest = Guest(self._scratch, name, **keywords)
+        guest = kind(self._scratch, name, **keywords)
         definition = self._scratch / f'{name}.xml'
         definition.write_text(guest.xml, encoding='utf-8')
         self.virsh('define', definition)

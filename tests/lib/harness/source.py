@@ -9,6 +9,9 @@ SOURCE = pathlib.Path(__file__).resolve().parents[3]
 # The build directory under test. ./check sets it for each of its builds.
 BUILD = pathlib.Path(os.environ.get('VIRTASK_BUILD', SOURCE / 'build')).resolve()
 
+# Where the Linux guest is made; ./check has one place for all of its builds.
+LINUX = pathlib.Path(os.environ.get('VIRTASK_LINUX', BUILD / 'linux-guest')).resolve()
+
 # With ./check --long the full counts: repetitions, random moments, sweeps.
 LONG = os.environ.get('VIRTASK_LONG') == '1'
 
