@@ -14,8 +14,11 @@
 
 #include "snapshot/creation.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "backend/backend-error.h"
 #include "backend/saved-image.h"
@@ -445,6 +448,35 @@ static bool take_back(Job *job,
                collect_images(job, domain, error);
 }
 
+/* Somebody else may have made a file where the overlay was to be, and libvirt have failed because
+ * of it. Of ours the content may have been lost in a power cut, but it is not another's. */
+static bool is_strange(const SnapshotTree *tree, const char *path) {
+        static const char magic[] = {'Q', 'F', 'I', (char) 0xfb}, nothing[sizeof(magic)];
+        char begin[sizeof(magic)] = "";
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        bool read_all = fd >= 0 && read(fd, begin, sizeof(begin)) >= 0;
+        g_autoptr(ImageInfo) info = NULL;
+
+        if (fd < 0)
+                return errno != ENOENT;
+        (void) close(fd);
+        if (!read_all)
+                return true;
+        if (memcmp(begin, magic, sizeof(magic)) != 0)
+                return memcmp(begin, nothing, sizeof(nothing)) != 0;
+        info = image_info_read(path, "qcow2", NULL);
+        return info && info->backing && !g_hash_table_contains(tree->images, info->backing);
+}
+
+static bool remove_overlay(Job *job, const SnapshotTree *tree, const char *path, GError **error) {
+        if (!*path || g_hash_table_contains(tree->images, path))
+                return true;
+        if (!is_strange(tree, path))
+                return image_remove(path, error);
+        job_log(job, LOG_WARNING, "'%s' is no overlay of ours and stays", path);
+        return true;
+}
+
 static bool remove_overlays(Job *job, virDomainPtr domain, GError **error) {
         const char *text = job_recall(job, MEMORY_OVERLAYS);
         g_auto(GStrv) paths = g_strsplit(text ?: "", "\n", -1);
@@ -453,8 +485,7 @@ static bool remove_overlays(Job *job, virDomainPtr domain, GError **error) {
         if (!tree)
                 return false;
         for (unsigned i = 0; paths[i]; i++)
-                if (*paths[i] && !g_hash_table_contains(tree->images, paths[i]) &&
-                                !image_remove(paths[i], error))
+                if (!remove_overlay(job, tree, paths[i], error))
                         return false;
         return take_back(job, domain, tree, paths, error);
 }
