@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Snapshots that virsh made are applied and destroyed by us, and virsh may take ours away."""
 
+import re
+
 import pytest
 from harness import ROOT, Scratch
 from qemu_house import House, Snapshots, run, second_disk
@@ -236,6 +238,23 @@ def test_one_inside_an_overlay_of_ours(machine):
     for path, form in home.values():
         assert 'inside' in run('qemu-img', 'snapshot', '-l', path)
     machine.do(inside, 'Destroy')
+
+
+@pytest.mark.parametrize('method', ['Destroy', 'Apply'])
+def test_a_file_that_somebody_made_himself(machine, method):
+    """With --reuse-external. What it held is merged or given up, but it is his."""
+    own = machine.house.scratch / f'foreign-{machine.guest.name}.qcow2'
+    run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', machine.images()['hdb'][0], own)
+    path = machine.make('s1', '--disk-only', '--reuse-external', '--diskspec', 'hda,snapshot=no', '--diskspec', f'hdb,file={own}')
+    text = machine.virsh('snapshot-dumpxml', 's1')
+    later = machine.house.scratch / f'{machine.guest.name}.later'  # or the test would have to wait for the next second
+    later.write_text(re.sub(r'(<creationTime>)(\d+)', lambda match: match[1] + str(int(match[2]) + 5), text), encoding='utf-8')
+    machine.virsh('snapshot-create', later, '--redefine')
+    machine.write(LATER, targets=['hdb'])
+    machine.do(path, method)
+    if method == 'Destroy':
+        machine.assert_reads(LATER, targets=['hdb'])
+    assert machine.images()['hdb'][0] != str(own) and own.exists()
 
 
 @pytest.mark.parametrize('state', ['turned-off', 'running'])
