@@ -38,6 +38,11 @@ class Beside(Snapshots):
             self.house.do(self.guest, 'Startup')
             self.guest.wait_first_tick(self.guest.processes)
 
+    @property
+    def made(self):
+        """The files that are noted as made by snapshots."""
+        return self._noted('made', 'path')
+
     def spoil(self):
         if self.house.state(self.guest) != 'turned-off':
             self.house.do(self.guest, 'TurnOff')
@@ -154,7 +159,7 @@ def test_inside_the_image_after_a_crash(machine):
     assert machine.client.wait_task(task)['ResultName'] == 'success'
     assert machine.house.state(machine.guest) == 'running'
     machine.guest.wait_first_tick(machine.guest.processes)
-    assert (machine._noted('made', 'path'), machine.get(path)['Name']) == ({image}, 'another name')
+    assert (machine.made, machine.get(path)['Name']) == ({image}, 'another name')
     machine.house.do(machine.guest, 'TurnOff')
 
 
