@@ -96,7 +96,7 @@ bool job_is_cancelled(Job *job);
 void job_disown(Job *job);
 bool job_is_disowned(Job *job);
 
-/* What settle() has to know and can't see, not even after a power cut: a text of one line under a
+/* What settle() has to know and can't see, not even after a power cut: a text under a
  * key of letters. Takes milliseconds. Worker. */
 bool job_remember(Job *job, const char *key, const char *value, GError **error);
 

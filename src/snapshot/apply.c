@@ -269,7 +269,8 @@ static bool remember_replaced(Job *job, const SnapshotTree *tree, GError **error
         return job_remember_list(job, MEMORY_REPLACED, (const char *const *) list->pdata, error);
 }
 
-/* Ours are the new overlays, and those that any snapshot made, whoever took it. A set; borrowed. */
+/* Ours are the new overlays, and those that were made with any snapshot, whoever took it. A set;
+ * borrowed. */
 static GHashTable *made_by_snapshots(const SnapshotTree *tree, GHashTable *overlays) {
         GHashTable *made = g_hash_table_new(g_str_hash, g_str_equal);
         GHashTableIter iter;
@@ -279,9 +280,9 @@ static GHashTable *made_by_snapshots(const SnapshotTree *tree, GHashTable *overl
         while (g_hash_table_iter_next(&iter, NULL, &path))
                 g_hash_table_add(made, path);
         for (unsigned i = 0; i < tree->snapshots->len; i++) {
-                const SnapshotDefinition *snapshot = tree->snapshots->pdata[i];
+                g_autoptr(GHashTable) own = image_notes_made_with(tree->snapshots->pdata[i]);
 
-                g_hash_table_iter_init(&iter, snapshot->overlays);
+                g_hash_table_iter_init(&iter, own);
                 while (g_hash_table_iter_next(&iter, &path, NULL))
                         if (g_hash_table_contains(tree->images, path))
                                 g_hash_table_add(made, path);

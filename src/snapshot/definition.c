@@ -4,6 +4,7 @@
 
 #include "backend/xml.h"
 #include "util/error.h"
+#include "util/number.h"
 
 static xmlDoc *parse(const char *text, GError **error) {
         xmlDoc *document = xml_parse(text);
@@ -47,6 +48,15 @@ static char *text_of_document(xmlDoc *document) {
         return result;
 }
 
+static int64_t read_time(xmlNode *root) {
+        g_autofree char *text = xml_child_text(root, "creationTime");
+        uint64_t seconds = 0;
+
+        if (text)
+                (void) number_parse(text, 0, INT64_MAX, &seconds);
+        return (int64_t) seconds;
+}
+
 static void read_disks(SnapshotDefinition *definition, xmlNode *disks) {
         for (xmlNode *disk = disks ? disks->children : NULL; disk; disk = disk->next) {
                 g_autofree char *kind = NULL, *target = NULL, *overlay = NULL;
@@ -81,6 +91,7 @@ SnapshotDefinition *snapshot_definition_parse(const char *text, GError **error) 
         definition->state = xml_child_text(root, "state");
         definition->memory_file = xml_attribute(memory, "file");
         definition->external = definition->memory_file != NULL;
+        definition->created = read_time(root);
         read_disks(definition, xml_child(root, "disks"));
         definition->domain = document_of(domain, "domain");
         definition->has_inactive = xml_child(root, "inactiveDomain");

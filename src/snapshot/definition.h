@@ -6,6 +6,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "disk/disk-set.h"
 
@@ -15,8 +16,9 @@ typedef struct SnapshotDefinition {
         char *parent;           /* NULL: none */
         char *state;            /* of the guest: "running", "paused", "shutoff", "disk-snapshot" */
         char *memory_file;      /* NULL: none */
+        int64_t created;        /* seconds since 1970 */
         bool external;          /* at least one disk, or the memory, is a file of its own */
-        GHashTable *overlays;   /* set of the files that were made with it */
+        GHashTable *overlays;   /* set of the files that its disks went on with */
         GPtrArray *targets;     /* disks that are part of it */
         char *domain;           /* definition of the machine at that time, as it ran */
         char *domain_to_define; /* the same for its next start */

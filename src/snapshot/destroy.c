@@ -28,9 +28,11 @@ static bool fail(GError **error, const char *what, const char *id) {
         return false;
 }
 
-/* The overlays that were made with the snapshot are ours as well, whoever took it. */
+/* The overlays that were made with the snapshot are ours as well, whoever took it; but not files
+ * that he had made himself. */
 static bool hide_images(virDomainPtr domain, const SnapshotDefinition *snapshot, GError **error) {
         g_autoptr(GHashTable) hidden = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autoptr(GHashTable) made = image_notes_made_with(snapshot);
         g_autoptr(DiskSet) frozen = disk_set_parse(snapshot->domain, error);
 
         if (!frozen)
@@ -42,7 +44,7 @@ static bool hide_images(virDomainPtr domain, const SnapshotDefinition *snapshot,
                         g_hash_table_add(hidden, disk->path);
         }
         return image_notes_add(domain, IMAGE_HIDDEN, hidden, error) &&
-               image_notes_add(domain, IMAGE_MADE, snapshot->overlays, error);
+               image_notes_add(domain, IMAGE_MADE, made, error);
 }
 
 static bool delete_in_libvirt(virDomainPtr domain, const char *id, unsigned flags, GError **error) {

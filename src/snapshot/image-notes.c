@@ -6,8 +6,10 @@
 
 #include "snapshot/image-notes.h"
 
+#include <fcntl.h>
 #include <libvirt/virterror.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "backend/backend-error.h"
 #include "backend/xml.h"
@@ -56,6 +58,23 @@ GHashTable *image_notes_read(virDomainPtr domain, ImageNote note, GError **error
         g_autoptr(xmlDoc) document = NULL;
 
         return read_document(domain, &document, error) ? paths_of(document, note) : NULL;
+}
+
+GHashTable *image_notes_made_with(const SnapshotDefinition *snapshot) {
+        GHashTable *made = g_hash_table_new(g_str_hash, g_str_equal);
+        GHashTableIter iter;
+        void *path;
+
+        g_hash_table_iter_init(&iter, snapshot->overlays);
+        while (g_hash_table_iter_next(&iter, &path, NULL)) {
+                struct statx st;
+
+                if (statx(AT_FDCWD, path, 0, STATX_BTIME, &st) == 0 &&
+                                (st.stx_mask & STATX_BTIME) &&
+                                st.stx_btime.tv_sec >= snapshot->created)
+                        g_hash_table_add(made, path);
+        }
+        return made;
 }
 
 static void add_elements(xmlNode *root, ImageNote note, GHashTable *paths) {

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Snapshots that virsh made are applied and destroyed by us, and virsh may take ours away."""
 
+import re
+
 import pytest
 from harness import ROOT, Scratch
 from qemu_house import House, Snapshots, run, second_disk
@@ -35,6 +37,11 @@ class Beside(Snapshots):
         if state != 'turned-off':
             self.house.do(self.guest, 'Startup')
             self.guest.wait_first_tick(self.guest.processes)
+
+    @property
+    def made(self):
+        """The files that are noted as made by snapshots."""
+        return self._noted('made', 'path')
 
     def spoil(self):
         if self.house.state(self.guest) != 'turned-off':
@@ -152,7 +159,7 @@ def test_inside_the_image_after_a_crash(machine):
     assert machine.client.wait_task(task)['ResultName'] == 'success'
     assert machine.house.state(machine.guest) == 'running'
     machine.guest.wait_first_tick(machine.guest.processes)
-    assert (machine._noted('made', 'path'), machine.get(path)['Name']) == ({image}, 'another name')
+    assert (machine.made, machine.get(path)['Name']) == ({image}, 'another name')
     machine.house.do(machine.guest, 'TurnOff')
 
 
@@ -236,6 +243,23 @@ def test_one_inside_an_overlay_of_ours(machine):
     for path, form in home.values():
         assert 'inside' in run('qemu-img', 'snapshot', '-l', path)
     machine.do(inside, 'Destroy')
+
+
+@pytest.mark.parametrize('method', ['Destroy', 'Apply'])
+def test_a_file_that_somebody_made_himself(machine, method):
+    """With --reuse-external. What it held is merged or given up, but it is his."""
+    own = machine.house.scratch / f'foreign-{machine.guest.name}.qcow2'
+    run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', machine.images()['hdb'][0], own)
+    path = machine.make('s1', '--disk-only', '--reuse-external', '--diskspec', 'hda,snapshot=no', '--diskspec', f'hdb,file={own}')
+    text = machine.virsh('snapshot-dumpxml', 's1')
+    later = machine.house.scratch / f'{machine.guest.name}.later'  # or the test would have to wait for the next second
+    later.write_text(re.sub(r'(<creationTime>)(\d+)', lambda match: match[1] + str(int(match[2]) + 5), text), encoding='utf-8')
+    machine.virsh('snapshot-create', later, '--redefine')
+    machine.write(LATER, targets=['hdb'])
+    machine.do(path, method)
+    if method == 'Destroy':
+        machine.assert_reads(LATER, targets=['hdb'])
+    assert machine.images()['hdb'][0] != str(own) and own.exists()
 
 
 @pytest.mark.parametrize('state', ['turned-off', 'running'])
