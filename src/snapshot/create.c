@@ -525,26 +525,6 @@ static void wake(Job *job, virDomainPtr domain) {
                 (void) virDomainResume(domain);
 }
 
-/* The tree can not be read before: the saved state may name overlays that are not there. */
-static void repair_saved_state(virDomainPtr domain) {
-        g_autofree char *definition = NULL;
-        g_autoptr(DiskSet) disks = NULL;
-        char *text;
-
-        if (virDomainHasManagedSaveImage(domain, 0) != 1)
-                return;
-        definition = snapshot_tree_definition(domain, true, NULL);
-        disks = definition ? disk_set_parse(definition, NULL) : NULL;
-        text = virDomainManagedSaveGetXMLDesc(domain, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
-        if (disks && text) {
-                g_autofree char *fitting = definition_with_disks_of(text, disks, NULL);
-
-                if (fitting)
-                        (void) virDomainManagedSaveDefineXML(domain, fitting, 0);
-        }
-        free(text);
-}
-
 /* libvirt knows the snapshot before it is made. And it writes the definition first, but a file
  * system that does not keep the order may have lost that in a power cut, and not the snapshot. */
 static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
@@ -597,7 +577,7 @@ static bool create_settle(Job *job, GError **error) {
                 wake(job, loan.domain);
                 remove_description(loan.domain, id);
                 forget(loan.domain, id);
-                repair_saved_state(loan.domain);
+                libvirt_files_align_saved_state(loan.domain);
                 if (!remove_overlays(job, loan.domain, error))
                         return false;
         }

@@ -226,8 +226,10 @@ static bool destroy(Job *job, bool with_children, GError **error) {
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error) ||
                         !job_commit(job))
                 return false;
-        if (job->mode == JOB_SETTLE)
+        if (job->mode == JOB_SETTLE) {
                 libvirt_files_tidy(loan.domain);
+                libvirt_files_align_saved_state(loan.domain);
+        }
         if (!put_below_right(job, loan.domain, error))
                 return false;
         tree = snapshot_tree_read(loan.domain, error);
