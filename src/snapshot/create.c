@@ -16,6 +16,7 @@
 #include "backend/saved-image.h"
 #include "backend/snapshot-metadata.h"
 #include "bus/bus-path.h"
+#include "disk/image-file.h"
 #include "disk/image.h"
 #include "jobs/job.h"
 #include "snapshot/collect.h"
@@ -410,6 +411,13 @@ static bool describe(Job *job, virDomainPtr domain, const char *id, GError **err
         return snapshot_metadata_set(domain, &entry, error);
 }
 
+static bool sync_memory(virDomainPtr domain, const char *id, GError **error) {
+        g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
+
+        return !memory || !g_file_test(memory, G_FILE_TEST_EXISTS) ||
+               image_file_sync(memory, error);
+}
+
 static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **error) {
         g_autoptr(GHashTable) overlays = g_hash_table_new(g_str_hash, g_str_equal);
         g_auto(GStrv) paths = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
@@ -420,7 +428,7 @@ static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **err
         job->result_object = bus_path_snapshot(job->uuid, id);
         job_result(job, "SnapshotID", id);
         return image_notes_add(domain, IMAGE_MADE, overlays, error) &&
-               libvirt_files_sync(domain, error);
+               sync_memory(domain, id, error) && libvirt_files_sync(domain, error);
 }
 
 /* What there would be beside libvirt's snapshot. */
@@ -541,10 +549,19 @@ static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
         return !disks || found == g_strv_length(paths);
 }
 
+/* libvirt does not sync it before it describes the snapshot. */
+static bool is_memory_lost(virDomainPtr domain, const char *id) {
+        g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
+        bool was_running;
+
+        return memory && saved_image_inspect(memory, &was_running) == SAVED_IMAGE_PARTIAL;
+}
+
 /* Whether libvirt has made the snapshot, or still does. */
 static bool is_made(Job *job, virDomainPtr domain, const char *id) {
         for (unsigned idle = 0; idle < IDLE_LOOKS; idle++) {
-                if (exists(domain, id) && rests_on_overlays(job, domain))
+                if (exists(domain, id) && rests_on_overlays(job, domain) &&
+                                !is_memory_lost(domain, id))
                         return true;
                 if (is_busy(domain))
                         idle = 0;
