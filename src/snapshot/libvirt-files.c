@@ -36,7 +36,7 @@ bool libvirt_files_sync(virDomainPtr domain, GError **error) {
                 return false;
         own = g_build_filename(layout.snapshots, virDomainGetName(domain), NULL);
         return sync_directory(layout.definitions, error) && sync_directory(own, error) &&
-               sync_directory(layout.snapshots, error);
+               sync_directory(layout.snapshots, error) && sync_directory(layout.save, error);
 }
 
 /* Written anew, it gets its name. */

@@ -9,8 +9,8 @@
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
 
-/* The definition of the domain, its saved state and the descriptions of its snapshots survive a
- * power cut as they are now. */
+/* The definition of the domain, its saved state (or that there is none) and the descriptions of its
+ * snapshots survive a power cut as they are now. */
 bool libvirt_files_sync(virDomainPtr domain, GError **error);
 
 /* After a power cut a description may lie there as ID.xml.new, or beside an older one. libvirt
