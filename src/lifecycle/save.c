@@ -16,6 +16,7 @@
 
 #include "backend/backend-error.h"
 #include "backend/saved-image.h"
+#include "disk/image-file.h"
 #include "jobs/job.h"
 #include "lifecycle/operations.h"
 
@@ -73,6 +74,14 @@ static unsigned long long get_downtime(virDomainPtr domain) {
         return milliseconds;
 }
 
+/* libvirt does not. The guest is gone, so nobody waits for it; a save that was reported must not be
+ * lost in a power cut. */
+static bool sync_image(virDomainPtr domain, GError **error) {
+        g_autofree char *path = saved_image_path(domain);
+
+        return !path || (image_file_sync(path, error) && image_file_sync_directory(path, error));
+}
+
 static bool save_run(Job *job, GError **error) {
         const SaveRequest *request = job->request;
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
@@ -86,7 +95,7 @@ static bool save_run(Job *job, GError **error) {
                 set_downtime(loan.domain, DOWNTIME_MSEC);
         if (virDomainManagedSave(loan.domain, flags) == 0) {
                 note_result(job, loan.domain);
-                return true;
+                return sync_image(loan.domain, error);
         }
         backend_error_set(error, "Failed to save '%s'", virDomainGetName(loan.domain));
         if (downtime > 0)

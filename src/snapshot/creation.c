@@ -24,6 +24,7 @@
 #include "backend/saved-image.h"
 #include "backend/snapshot-metadata.h"
 #include "bus/bus-path.h"
+#include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/collect.h"
 #include "snapshot/freeze.h"
@@ -395,6 +396,13 @@ bool creation_take(Creation *c, GError **error) {
         return (!creation_must_stop(c) || copy_variables(c, error)) && call_libvirt(c, error);
 }
 
+static bool sync_memory(virDomainPtr domain, const char *id, GError **error) {
+        g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
+
+        return !memory || !g_file_test(memory, G_FILE_TEST_EXISTS) ||
+               image_file_sync(memory, error);
+}
+
 static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **error) {
         g_autoptr(GHashTable) overlays = g_hash_table_new(g_str_hash, g_str_equal);
         g_auto(GStrv) paths = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
@@ -405,7 +413,7 @@ static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **err
         job->result_object = bus_path_snapshot(job->uuid, id);
         job_result(job, "SnapshotID", id);
         return image_notes_add(domain, IMAGE_MADE, overlays, error) &&
-               libvirt_files_sync(domain, error);
+               sync_memory(domain, id, error) && libvirt_files_sync(domain, error);
 }
 
 bool creation_conclude(Creation *c, GError **error) {
@@ -490,26 +498,6 @@ static bool remove_overlays(Job *job, virDomainPtr domain, GError **error) {
         return take_back(job, domain, tree, paths, error);
 }
 
-/* The tree can not be read before: the saved state may name overlays that are not there. */
-static void repair_saved_state(virDomainPtr domain) {
-        g_autofree char *definition = NULL;
-        g_autoptr(DiskSet) disks = NULL;
-        char *text;
-
-        if (virDomainHasManagedSaveImage(domain, 0) != 1)
-                return;
-        definition = snapshot_tree_definition(domain, true, NULL);
-        disks = definition ? disk_set_parse(definition, NULL) : NULL;
-        text = virDomainManagedSaveGetXMLDesc(domain, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
-        if (disks && text) {
-                g_autofree char *fitting = definition_with_disks_of(text, disks, NULL);
-
-                if (fitting)
-                        (void) virDomainManagedSaveDefineXML(domain, fitting, 0);
-        }
-        free(text);
-}
-
 static bool is_lost(const GError *error) {
         return g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE);
 }
@@ -575,10 +563,19 @@ static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
         return !disks || found == g_strv_length(paths);
 }
 
+/* libvirt does not sync it before it describes the snapshot. */
+static bool is_memory_lost(virDomainPtr domain, const char *id) {
+        g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
+        bool was_running;
+
+        return memory && saved_image_inspect(memory, &was_running) == SAVED_IMAGE_PARTIAL;
+}
+
 /* Whether libvirt has made the snapshot, or still does. */
 static bool is_made(Job *job, virDomainPtr domain, const char *id) {
         for (unsigned idle = 0; idle < IDLE_LOOKS; idle++) {
-                if (exists(domain, id) && rests_on_overlays(job, domain))
+                if (exists(domain, id) && rests_on_overlays(job, domain) &&
+                                !is_memory_lost(domain, id))
                         return true;
                 if (creation_is_under_way(domain))
                         idle = 0;
@@ -599,7 +596,7 @@ static bool remove_half(Job *job, virDomainPtr domain, const char *id, GError **
                 return false;
         remove_description(domain, id);
         forget(domain, id);
-        repair_saved_state(domain);
+        libvirt_files_align_saved_state(domain);
         return remove_overlays(job, domain, error);
 }
 

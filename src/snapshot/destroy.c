@@ -181,8 +181,10 @@ bool snapshot_destroy(
         g_autoptr(SnapshotTree) tree = NULL;
         const SnapshotDefinition *snapshot;
 
-        if (job->mode == JOB_SETTLE)
+        if (job->mode == JOB_SETTLE) {
                 libvirt_files_tidy(domain);
+                libvirt_files_align_saved_state(domain);
+        }
         tree = snapshot_tree_read(domain, error);
         if (!tree)
                 return false;

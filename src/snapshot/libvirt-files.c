@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/layout.h"
+#include "backend/saved-image.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/tree.h"
@@ -26,14 +27,16 @@ static bool sync_directory(const char *directory, GError **error) {
 
 bool libvirt_files_sync(virDomainPtr domain, GError **error) {
         g_auto(Layout) layout = {0};
-        g_autofree char *own = NULL;
+        g_autofree char *own = NULL, *saved = saved_image_path(domain);
 
         layout_of_domain(domain, &layout);
         if (!layout.definitions)
                 return true;
+        if (saved && !image_file_sync(saved, error))
+                return false;
         own = g_build_filename(layout.snapshots, virDomainGetName(domain), NULL);
         return sync_directory(layout.definitions, error) && sync_directory(own, error) &&
-               sync_directory(layout.snapshots, error);
+               sync_directory(layout.snapshots, error) && sync_directory(layout.save, error);
 }
 
 /* Written anew, it gets its name. */
@@ -63,4 +66,21 @@ void libvirt_files_tidy(virDomainPtr domain) {
         while (directory && (file = g_dir_read_name(directory)))
                 if (g_str_has_suffix(file, UNFINISHED))
                         tidy(domain, own, file);
+}
+
+void libvirt_files_align_saved_state(virDomainPtr domain) {
+        g_autofree char *definition = NULL, *fitting = NULL;
+        g_autoptr(DiskSet) disks = NULL;
+        char *text;
+
+        if (virDomainHasManagedSaveImage(domain, 0) != 1)
+                return;
+        definition = snapshot_tree_definition(domain, true, NULL);
+        disks = definition ? disk_set_parse(definition, NULL) : NULL;
+        text = virDomainManagedSaveGetXMLDesc(domain, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
+        if (disks && text)
+                fitting = definition_with_disks_of(text, disks, NULL);
+        if (fitting)
+                (void) virDomainManagedSaveDefineXML(domain, fitting, 0);
+        free(text);
 }
