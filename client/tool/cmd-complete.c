@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "inventory.h"
+#include "machine-ref.h"
 #include "snapshot-ref.h"
 #include "task-info.h"
 #include "text.h"
@@ -171,7 +172,7 @@ static bool connect_quietly(Session *s) {
 
 /* What the live service has of the machine that the line names. */
 static void offer_snapshots(Session *s, const char *prefix, const char *machine) {
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
         size_t count = 0;

@@ -203,7 +203,7 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
         print_field("Object", vm->path);
 }
 
-static ExitCode show_machine(Session *s, const MachineRef *ref) {
+static ExitCode show_machine(Session *s, const ObjectRef *ref) {
         _cleanup_(inventory_clear) Inventory inventory = {0};
         ExitCode code = inventory_load(&inventory, s);
         const MachineInfo *vm;
@@ -288,7 +288,7 @@ static int print_properties(
         return r;
 }
 
-static ExitCode show_properties(Session *s, const MachineRef *ref) {
+static ExitCode show_properties(Session *s, const ObjectRef *ref) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, ref->path, PROPERTIES_INTERFACE, "GetAll");
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -321,7 +321,7 @@ static ExitCode show_properties(Session *s, const MachineRef *ref) {
 }
 
 ExitCode cmd_show(Session *s, const char *verb, char **arguments) {
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         ExitCode code = machine_ref_resolve(&ref, s, arguments[0]);
 
         if (code != EXIT_CODE_OK)

@@ -29,7 +29,7 @@ static const struct RemoveRow {
 static ExitCode run_task(Session *s,
                 sd_bus_message *m,
                 const char *what,
-                const MachineRef *machine,
+                const ObjectRef *machine,
                 const TaskReportMode *report) {
         const TaskWaitMode mode = {.cancel_on_interrupt = true, .report = *report};
         _cleanup_(task_wait_freep) TaskWait *w = NULL;
@@ -84,7 +84,7 @@ static int append_settings(sd_bus_message *m, const Options *options, const char
 
 ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments) {
         static const TaskReportMode report = {0};
-        _cleanup_(machine_ref_clear) MachineRef machine = {0};
+        _cleanup_(object_ref_clear) ObjectRef machine = {0};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *what = NULL;
         ExitCode code = check_kind(&s->options);
@@ -109,13 +109,13 @@ ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments) {
 /* ---- of one that exists ---- */
 
 typedef struct Target {
-        MachineRef machine;
-        SnapshotRef snapshot;
+        ObjectRef machine;
+        ObjectRef snapshot;
 } Target;
 
 static void target_clear(Target *target) {
-        machine_ref_clear(&target->machine);
-        snapshot_ref_clear(&target->snapshot);
+        object_ref_clear(&target->machine);
+        object_ref_clear(&target->snapshot);
 }
 
 static ExitCode target_resolve(Target *target, Session *s, char **arguments) {
@@ -147,8 +147,8 @@ ExitCode cmd_revert(Session *s, const char *verb, char **arguments) {
 
         if (code != EXIT_CODE_OK)
                 return code;
-        what = xasprintf("revert %s to %s", target.machine.name, target.snapshot.label);
-        suffix = xasprintf(" to %s", target.snapshot.label);
+        what = xasprintf("revert %s to %s", target.machine.name, target.snapshot.name);
+        suffix = xasprintf(" to %s", target.snapshot.name);
         return call_task(s, &target, "Apply", what, &(TaskReportMode){.suffix = suffix});
 }
 
@@ -170,8 +170,8 @@ ExitCode cmd_remove_snapshot(Session *s, const char *verb, char **arguments) {
 
         if (code != EXIT_CODE_OK)
                 return code;
-        what = xasprintf("%s %s of %s", row->what, target.snapshot.label, target.machine.name);
-        past = xasprintf("%s %s of", row->past, target.snapshot.label);
+        what = xasprintf("%s %s of %s", row->what, target.snapshot.name, target.machine.name);
+        past = xasprintf("%s %s of", row->past, target.snapshot.name);
         report.past = past;
         return call_task(s, &target, children ? "DestroyTree" : row->method, what, &report);
 }
@@ -189,11 +189,11 @@ ExitCode cmd_rename_snapshot(Session *s, const char *verb, char **arguments) {
                 message_error("the new name is not UTF-8");
                 return EXIT_CODE_FAILED;
         }
-        what = xasprintf("rename snapshot %s of %s", target.snapshot.label, target.machine.name);
+        what = xasprintf("rename snapshot %s of %s", target.snapshot.name, target.machine.name);
         code = bus_client_call_dialog(s, m, what, NULL);
         if (code != EXIT_CODE_OK)
                 return code;
-        text = xasprintf("Renamed snapshot %s of %s to %s", target.snapshot.label,
+        text = xasprintf("Renamed snapshot %s of %s to %s", target.snapshot.name,
                         target.machine.name, arguments[2]);
         control_print_done(s, verb, text, target.machine.name, target.snapshot.path);
         return EXIT_CODE_OK;

@@ -48,7 +48,7 @@ static size_t levels_of(size_t width) {
 }
 
 static void print_tree(
-                Session *s, const MachineRef *machine, SnapshotInfo *const *list, size_t count) {
+                Session *s, const ObjectRef *machine, SnapshotInfo *const *list, size_t count) {
         bool terminal = isatty(STDOUT_FILENO);
         size_t width = terminal && !s->options.full ? terminal_columns(STDOUT_FILENO, 80) : 0;
         const SnapshotTreeStyle style = {text_is_unicode(), levels_of(width)};
@@ -87,7 +87,7 @@ static void print_json(Session *s, SnapshotInfo *const *list, size_t count) {
 }
 
 ExitCode cmd_snapshots(Session *s, const char *verb, char **arguments) {
-        _cleanup_(machine_ref_clear) MachineRef machine = {0};
+        _cleanup_(object_ref_clear) ObjectRef machine = {0};
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
         size_t count = 0;

@@ -100,7 +100,7 @@ static void print_tasks(Session *s, const Inventory *inventory, const char *mach
 
 ExitCode cmd_tasks(Session *s, const char *verb, char **arguments) {
         _cleanup_(inventory_clear) Inventory inventory = {0};
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
         ExitCode code = EXIT_CODE_OK;
 

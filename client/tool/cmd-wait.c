@@ -62,7 +62,7 @@ ExitCode cmd_wait(Session *s, const char *verb, char **arguments) {
 }
 
 static ExitCode tasks_of_machine(PathList *list, Session *s, const char *argument) {
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         ExitCode code = machine_ref_resolve(&ref, s, argument);
         const char *path = NULL;
