@@ -129,13 +129,6 @@ ExitCode cmd_list(Session *s, const char *verb, char **arguments) {
         return EXIT_CODE_OK;
 }
 
-static void print_field(const char *label, const char *value) {
-        _cleanup_free_ char *safe = text_escape(value ? value : "");
-
-        if (*safe)
-                (void) printf("%12s: %s\n", label, safe);
-}
-
 /* Free text of several lines, each below the first. */
 static void print_notes(const char *notes) {
         _cleanup_free_ char *copy = xstrdup(notes ? notes : "");
@@ -168,7 +161,7 @@ static void print_snapshots(const Inventory *inventory, const MachineInfo *vm) {
                 label = snapshot_info_label(list[i]);
                 buffer_add_format(&b, ", current: %s", label);
         }
-        print_field("Snapshots", buffer_text(&b));
+        message_field("Snapshots", buffer_text(&b));
 }
 
 static void print_machine(Session *s, const Inventory *inventory, const MachineInfo *vm) {
@@ -182,13 +175,13 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
                 (void) printf("\033[%um%s\033[0m %s\n", color, mark, name);
         else
                 (void) printf("%s %s\n", mark, name);
-        print_field("UUID", vm->uuid);
-        print_field("State", machine_info_state_word(vm));
-        print_field("Memory", buffer_text(&memory));
-        print_field("Saved state", !vm->has_saved_state ? "no"
-                                   : vm->saved_state_path && *vm->saved_state_path
-                                                   ? vm->saved_state_path
-                                                   : "yes");
+        message_field("UUID", vm->uuid);
+        message_field("State", machine_info_state_word(vm));
+        message_field("Memory", buffer_text(&memory));
+        message_field("Saved state", !vm->has_saved_state ? "no"
+                                     : vm->saved_state_path && *vm->saved_state_path
+                                                     ? vm->saved_state_path
+                                                     : "yes");
         print_snapshots(inventory, vm);
         print_notes(vm->notes);
         for (size_t i = 0; i < inventory->n_tasks; i++) {
@@ -198,9 +191,9 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
                 if (t->is_complete || !t->subject || strcmp(t->subject, vm->path) != 0)
                         continue;
                 cell = task_cell(t, 1, false);
-                print_field("Task", cell);
+                message_field("Task", cell);
         }
-        print_field("Object", vm->path);
+        message_field("Object", vm->path);
 }
 
 static ExitCode show_machine(Session *s, const ObjectRef *ref) {

@@ -149,19 +149,12 @@ static ExitCode load_task(TaskInfo *t, Session *s, const char *path) {
         return EXIT_CODE_OK;
 }
 
-static void print_field(const char *label, const char *value) {
-        _cleanup_free_ char *safe = text_escape(value ? value : "");
-
-        if (*safe)
-                (void) printf("%12s: %s\n", label, safe);
-}
-
 static void print_date(const char *label, uint64_t usec) {
         _cleanup_buffer_ Buffer b = {0};
 
         if (usec > 0)
                 text_add_date(&b, usec);
-        print_field(label, buffer_text(&b));
+        message_field(label, buffer_text(&b));
 }
 
 static void print_log(sd_bus_message *reply) {
@@ -193,7 +186,7 @@ static void print_results(sd_bus_message *reply) {
                 if (sd_bus_message_read(reply, "s", &name) < 0 ||
                                 json_message_value(&json, NULL, reply) < 0)
                         return;
-                print_field(name, buffer_text(&json.out));
+                message_field(name, buffer_text(&json.out));
                 if (sd_bus_message_exit_container(reply) < 0)
                         return;
         }
@@ -204,7 +197,7 @@ static void print_state(const TaskInfo *t) {
         _cleanup_free_ char *state = xasprintf(t->is_complete ? "%s after %s" : "%s, %s",
                         task_info_state(t), progress + strspn(progress, " "));
 
-        print_field("State", state);
+        message_field("State", state);
 }
 
 static void print_task(Session *s, const TaskInfo *t) {
@@ -215,24 +208,24 @@ static void print_task(Session *s, const TaskInfo *t) {
 
         pager_open(&s->options);
         (void) printf("#%u %s\n", t->id, title);
-        print_field("Operation", t->operation);
-        print_field("Machine", t->machine);
+        message_field("Operation", t->operation);
+        message_field("Machine", t->machine);
         print_state(t);
         if (t->is_complete && task_info_exit_code(t) != EXIT_CODE_OK) {
                 _cleanup_free_ char *error = xasprintf(
                                 "%s (0x%08X)", t->error_name ? t->error_name : "", t->error);
 
-                print_field("Result", t->result_name);
-                print_field("Error", error);
-                print_field("Message", t->error_description);
+                message_field("Result", t->result_name);
+                message_field("Error", error);
+                message_field("Message", t->error_description);
         }
         if (!t->is_complete)
-                print_field("Cancelable", t->is_cancelable ? "yes" : "no");
-        print_field("Owner", owner);
+                message_field("Cancelable", t->is_cancelable ? "yes" : "no");
+        message_field("Owner", owner);
         print_date("Submitted", t->submit_time);
         print_date("Started", t->start_time);
         print_date("Ended", t->end_time);
-        print_field("Object", t->path);
+        message_field("Object", t->path);
         print_results(results);
         print_log(log);
 }
