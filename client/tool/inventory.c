@@ -19,39 +19,103 @@ static const PropertyRow manager_rows[] = {
 };
 /* clang-format on */
 
+/* The lists of an inventory are of different types, whose elements all begin with their path. */
+typedef struct Kind {
+        const char *interface;
+        size_t items; /* offsets in Inventory */
+        size_t count;
+        size_t size; /* of an element */
+        int (*read)(void *element, sd_bus_message *m);
+        void (*clear)(void *element);
+} Kind;
+
+/* clang-format off */
+#define KIND_FUNCTIONS(name)                                                                       \
+        static int read_##name(void *element, sd_bus_message *m) {                                 \
+                return name##_info_read(element, m);                                               \
+        }                                                                                          \
+        static void clear_##name(void *element) {                                                  \
+                name##_info_clear(element);                                                        \
+        }
+
+#define KIND(interface, name, Type, list)                                                          \
+        {interface, offsetof(Inventory, list), offsetof(Inventory, n_##list), sizeof(Type),        \
+                        read_##name, clear_##name}
+
+KIND_FUNCTIONS(machine)
+KIND_FUNCTIONS(task)
+KIND_FUNCTIONS(snapshot)
+
+enum { KIND_MACHINE, KIND_TASK, KIND_SNAPSHOT };
+
+static const Kind kinds[] = {
+        [KIND_MACHINE]  = KIND(MACHINE_INTERFACE,  machine,  MachineInfo,  machines),
+        [KIND_TASK]     = KIND(TASK_INTERFACE,     task,     TaskInfo,     tasks),
+        [KIND_SNAPSHOT] = KIND(SNAPSHOT_INTERFACE, snapshot, SnapshotInfo, snapshots),
+};
+/* clang-format on */
+
+/* A list as all kinds have it; we are compiled with -fno-strict-aliasing, so it may be. */
+typedef struct List {
+        void **items;
+        size_t *count;
+} List;
+
+static List get_list(const Inventory *inventory, const Kind *kind) {
+        char *begin = (char *) inventory;
+
+        return (List){(void *) (begin + kind->items), (void *) (begin + kind->count)};
+}
+
+static void *get_element(List list, const Kind *kind, size_t index) {
+        return (char *) *list.items + index * kind->size;
+}
+
 void inventory_clear(Inventory *inventory) {
-        for (size_t i = 0; i < inventory->n_machines; i++)
-                machine_info_clear(inventory->machines + i);
-        for (size_t i = 0; i < inventory->n_tasks; i++)
-                task_info_clear(inventory->tasks + i);
-        for (size_t i = 0; i < inventory->n_snapshots; i++)
-                snapshot_info_clear(inventory->snapshots + i);
-        free(inventory->machines);
-        free(inventory->tasks);
-        free(inventory->snapshots);
+        for (const Kind *kind = kinds; kind < kinds + ELEMENTS(kinds); kind++) {
+                List list = get_list(inventory, kind);
+
+                for (size_t i = 0; i < *list.count; i++)
+                        kind->clear(get_element(list, kind, i));
+                free(*list.items);
+        }
         property_map_clear(manager_rows, ELEMENTS(manager_rows), inventory);
         *inventory = (Inventory){0};
 }
 
-MachineInfo *inventory_find_machine(const Inventory *inventory, const char *path) {
-        for (size_t i = 0; i < inventory->n_machines; i++)
-                if (strcmp(inventory->machines[i].path, path) == 0)
-                        return inventory->machines + i;
+static void *find(const Inventory *inventory, const Kind *kind, const char *path) {
+        List list = get_list(inventory, kind);
+
+        for (size_t i = 0; i < *list.count; i++) {
+                char **element = get_element(list, kind, i);
+
+                if (strcmp(*element, path) == 0)
+                        return element;
+        }
         return NULL;
+}
+
+static void *add(Inventory *inventory, const Kind *kind, const char *path) {
+        List list = get_list(inventory, kind);
+        char **element;
+
+        *list.items = array_grow(*list.items, *list.count, kind->size);
+        element = get_element(list, kind, (*list.count)++);
+        memset(element, 0, kind->size);
+        *element = xstrdup(path);
+        return element;
+}
+
+MachineInfo *inventory_find_machine(const Inventory *inventory, const char *path) {
+        return find(inventory, kinds + KIND_MACHINE, path);
 }
 
 TaskInfo *inventory_find_task(const Inventory *inventory, const char *path) {
-        for (size_t i = 0; i < inventory->n_tasks; i++)
-                if (strcmp(inventory->tasks[i].path, path) == 0)
-                        return inventory->tasks + i;
-        return NULL;
+        return find(inventory, kinds + KIND_TASK, path);
 }
 
 SnapshotInfo *inventory_find_snapshot(const Inventory *inventory, const char *path) {
-        for (size_t i = 0; i < inventory->n_snapshots; i++)
-                if (strcmp(inventory->snapshots[i].path, path) == 0)
-                        return inventory->snapshots + i;
-        return NULL;
+        return find(inventory, kinds + KIND_SNAPSHOT, path);
 }
 
 static int compare_snapshots(const void *a, const void *b) {
@@ -94,34 +158,6 @@ const TaskInfo *inventory_find_active(
         return first;
 }
 
-static MachineInfo *add_machine(Inventory *inventory, const char *path) {
-        MachineInfo *vm;
-
-        inventory->machines = array_grow(inventory->machines, inventory->n_machines, sizeof(*vm));
-        vm = inventory->machines + inventory->n_machines++;
-        *vm = (MachineInfo){.path = xstrdup(path)};
-        return vm;
-}
-
-static TaskInfo *add_task(Inventory *inventory, const char *path) {
-        TaskInfo *t;
-
-        inventory->tasks = array_grow(inventory->tasks, inventory->n_tasks, sizeof(*t));
-        t = inventory->tasks + inventory->n_tasks++;
-        *t = (TaskInfo){.path = xstrdup(path)};
-        return t;
-}
-
-static SnapshotInfo *add_snapshot(Inventory *inventory, const char *path) {
-        SnapshotInfo *snapshot;
-
-        inventory->snapshots =
-                        array_grow(inventory->snapshots, inventory->n_snapshots, sizeof(*snapshot));
-        snapshot = inventory->snapshots + inventory->n_snapshots++;
-        *snapshot = (SnapshotInfo){.path = xstrdup(path)};
-        return snapshot;
-}
-
 int inventory_read_manager(Inventory *inventory, sd_bus_message *m) {
         return property_map_read(m, manager_rows, ELEMENTS(manager_rows), inventory);
 }
@@ -133,20 +169,14 @@ static int read_interface(Inventory *inventory,
                 const char *interface,
                 bool loading,
                 sd_bus_message *m) {
-        if (strcmp(interface, MACHINE_INTERFACE) == 0) {
-                MachineInfo *vm = loading ? NULL : inventory_find_machine(inventory, path);
+        for (const Kind *kind = kinds; kind < kinds + ELEMENTS(kinds); kind++) {
+                void *found = NULL;
 
-                return machine_info_read(vm ? vm : add_machine(inventory, path), m);
-        }
-        if (strcmp(interface, TASK_INTERFACE) == 0) {
-                TaskInfo *t = loading ? NULL : inventory_find_task(inventory, path);
-
-                return task_info_read(t ? t : add_task(inventory, path), m);
-        }
-        if (strcmp(interface, SNAPSHOT_INTERFACE) == 0) {
-                SnapshotInfo *found = loading ? NULL : inventory_find_snapshot(inventory, path);
-
-                return snapshot_info_read(found ? found : add_snapshot(inventory, path), m);
+                if (strcmp(interface, kind->interface) != 0)
+                        continue;
+                if (!loading)
+                        found = find(inventory, kind, path);
+                return kind->read(found ? found : add(inventory, kind, path), m);
         }
         if (strcmp(interface, MANAGER_INTERFACE) == 0)
                 return inventory_read_manager(inventory, m);
@@ -179,21 +209,14 @@ int inventory_read_object(Inventory *inventory, const char *path, sd_bus_message
 }
 
 void inventory_forget(Inventory *inventory, const char *path) {
-        MachineInfo *vm = inventory_find_machine(inventory, path);
-        TaskInfo *t = inventory_find_task(inventory, path);
-        SnapshotInfo *snapshot = inventory_find_snapshot(inventory, path);
+        for (const Kind *kind = kinds; kind < kinds + ELEMENTS(kinds); kind++) {
+                List list = get_list(inventory, kind);
+                void *found = find(inventory, kind, path);
 
-        if (vm) {
-                machine_info_clear(vm);
-                *vm = inventory->machines[--inventory->n_machines];
-        }
-        if (t) {
-                task_info_clear(t);
-                *t = inventory->tasks[--inventory->n_tasks];
-        }
-        if (snapshot) {
-                snapshot_info_clear(snapshot);
-                *snapshot = inventory->snapshots[--inventory->n_snapshots];
+                if (!found)
+                        continue;
+                kind->clear(found);
+                memmove(found, get_element(list, kind, --*list.count), kind->size);
         }
 }
 
