@@ -113,7 +113,7 @@ ExitCode cmd_control_task(Session *s, const char *verb, char **arguments) {
 static void print_done(Session *s, const struct ControlRow *row, const ObjectRef *ref) {
         _cleanup_free_ char *text = xasprintf("%s %s", row->past, ref->name);
 
-        control_print_done(s, row->verb, text, ref->name, ref->path);
+        control_print_done(s, row->verb, text, "machine", ref->name, ref->path);
 }
 
 static ExitCode call_now(Session *s, const struct ControlRow *row, const ObjectRef *ref) {

@@ -70,7 +70,7 @@ static size_t count_unfinished(const Inventory *inventory) {
 static void print_list(Session *s, const Inventory *inventory) {
         _cleanup_(table_freep) Table *table = table_new(COLUMNS);
         bool terminal = isatty(STDOUT_FILENO);
-        size_t width = terminal && !s->options.full ? terminal_columns(STDOUT_FILENO, 80) : 0;
+        size_t width = terminal_table_width(s->options.full);
         size_t unfinished = count_unfinished(inventory);
 
         table_set_header(table, COLUMN_MARK, " ", TABLE_ALIGN_LEFT);
@@ -164,6 +164,18 @@ static void print_snapshots(const Inventory *inventory, const MachineInfo *vm) {
         message_field("Snapshots", buffer_text(&b));
 }
 
+static void print_collections(const Inventory *inventory, const MachineInfo *vm) {
+        _cleanup_buffer_ Buffer b = {0};
+
+        for (size_t i = 0; i < inventory->n_collections; i++) {
+                const CollectionInfo *collection = inventory->collections + i;
+
+                if (path_list_contains(&collection->members, vm->path))
+                        buffer_add_format(&b, "%s%s", b.length > 0 ? ", " : "", collection->name);
+        }
+        message_field("Collections", buffer_text(&b));
+}
+
 static void print_machine(Session *s, const Inventory *inventory, const MachineInfo *vm) {
         _cleanup_free_ char *name = text_escape(vm->name ? vm->name : "");
         _cleanup_buffer_ Buffer memory = {0};
@@ -183,6 +195,7 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
                                                      ? vm->saved_state_path
                                                      : "yes");
         print_snapshots(inventory, vm);
+        print_collections(inventory, vm);
         print_notes(vm->notes);
         for (size_t i = 0; i < inventory->n_tasks; i++) {
                 const TaskInfo *t = inventory->tasks + i;

@@ -45,13 +45,17 @@ typedef struct Kind {
 KIND_FUNCTIONS(machine)
 KIND_FUNCTIONS(task)
 KIND_FUNCTIONS(snapshot)
+KIND_FUNCTIONS(collection)
+KIND_FUNCTIONS(collection_snapshot)
 
-enum { KIND_MACHINE, KIND_TASK, KIND_SNAPSHOT };
+enum { KIND_MACHINE, KIND_TASK, KIND_SNAPSHOT, KIND_COLLECTION, KIND_COLLECTION_SNAPSHOT };
 
 static const Kind kinds[] = {
         [KIND_MACHINE]  = KIND(MACHINE_INTERFACE,  machine,  MachineInfo,  machines),
         [KIND_TASK]     = KIND(TASK_INTERFACE,     task,     TaskInfo,     tasks),
         [KIND_SNAPSHOT] = KIND(SNAPSHOT_INTERFACE, snapshot, SnapshotInfo, snapshots),
+        [KIND_COLLECTION] = KIND(COLLECTION_INTERFACE, collection, CollectionInfo, collections),
+        [KIND_COLLECTION_SNAPSHOT] = KIND(COLLECTION_SNAPSHOT_INTERFACE, collection_snapshot, CollectionSnapshotInfo, collection_snapshots),
 };
 /* clang-format on */
 
@@ -116,6 +120,27 @@ TaskInfo *inventory_find_task(const Inventory *inventory, const char *path) {
 
 SnapshotInfo *inventory_find_snapshot(const Inventory *inventory, const char *path) {
         return find(inventory, kinds + KIND_SNAPSHOT, path);
+}
+
+CollectionInfo *inventory_find_collection(const Inventory *inventory, const char *path) {
+        return find(inventory, kinds + KIND_COLLECTION, path);
+}
+
+CollectionSnapshotInfo *inventory_find_collection_snapshot(
+                const Inventory *inventory, const char *path) {
+        return find(inventory, kinds + KIND_COLLECTION_SNAPSHOT, path);
+}
+
+char *inventory_collection_snapshot_label(
+                const Inventory *inventory, const CollectionSnapshotInfo *snapshot) {
+        const CollectionInfo *collection =
+                        snapshot->collection
+                                        ? inventory_find_collection(inventory, snapshot->collection)
+                                        : NULL;
+        const char *name = snapshot->name ? snapshot->name : "";
+
+        return collection && collection->name ? xasprintf("%s/%s", collection->name, name)
+                                              : xstrdup(name);
 }
 
 static int compare_snapshots(const void *a, const void *b) {
@@ -226,10 +251,29 @@ static int compare_machines(const void *a, const void *b) {
         return strverscmp(x->name ? x->name : "", y->name ? y->name : "");
 }
 
+static int compare_collections(const void *a, const void *b) {
+        return collection_info_compare(a, b);
+}
+
+static int compare_collection_snapshots(const void *a, const void *b) {
+        return collection_snapshot_info_compare(a, b);
+}
+
 static int compare_tasks(const void *a, const void *b) {
         const TaskInfo *x = a, *y = b;
 
         return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Collections are few, so they are searched one by one. */
+char *inventory_collection_name(const Inventory *inventory, const char *path) {
+        const CollectionInfo *collection = inventory_find_collection(inventory, path);
+        const CollectionSnapshotInfo *snapshot =
+                        inventory_find_collection_snapshot(inventory, path);
+
+        if (collection && collection->name)
+                return xstrdup(collection->name);
+        return snapshot ? inventory_collection_snapshot_label(inventory, snapshot) : NULL;
 }
 
 static int compare_paths(const void *key, const void *element) {
@@ -258,7 +302,9 @@ static void name_tasks(Inventory *inventory) {
                                                               sizeof(*by_path), compare_paths);
 
                 if (found)
-                        string_replace(&t->machine, (*found)->name);
+                        string_replace(&t->subject_name, (*found)->name);
+                else if (t->subject)
+                        t->subject_name = inventory_collection_name(inventory, t->subject);
         }
 }
 
@@ -283,6 +329,23 @@ static int read_all(Inventory *inventory, sd_bus_message *m) {
         return r;
 }
 
+static void
+sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *)) {
+        /* An empty list is NULL, and qsort() takes none. */
+        if (count > 0)
+                qsort(items, count, size, compare);
+}
+
+static void sort_all(Inventory *inventory) {
+        sort(inventory->machines, inventory->n_machines, sizeof(*inventory->machines),
+                        compare_machines);
+        sort(inventory->tasks, inventory->n_tasks, sizeof(*inventory->tasks), compare_tasks);
+        sort(inventory->collections, inventory->n_collections, sizeof(*inventory->collections),
+                        compare_collections);
+        sort(inventory->collection_snapshots, inventory->n_collection_snapshots,
+                        sizeof(*inventory->collection_snapshots), compare_collection_snapshots);
+}
+
 ExitCode inventory_load(Inventory *inventory, Session *s) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = bus_client_new_call(
                         s, SERVICE_PATH, OBJECTS_INTERFACE, "GetManagedObjects");
@@ -295,13 +358,7 @@ ExitCode inventory_load(Inventory *inventory, Session *s) {
         r = read_all(inventory, reply);
         if (r < 0)
                 return bus_client_report_reply(r);
-        /* An empty list is NULL, and qsort() takes none. */
-        if (inventory->n_machines > 0)
-                qsort(inventory->machines, inventory->n_machines, sizeof(*inventory->machines),
-                                compare_machines);
-        if (inventory->n_tasks > 0)
-                qsort(inventory->tasks, inventory->n_tasks, sizeof(*inventory->tasks),
-                                compare_tasks);
+        sort_all(inventory);
         name_tasks(inventory);
         return EXIT_CODE_OK;
 }

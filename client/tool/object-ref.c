@@ -49,21 +49,25 @@ static bool contains(const ObjectRefs *refs, const char *path) {
         return false;
 }
 
+void object_refs_add(ObjectRefs *refs, ObjectRef *ref) {
+        if (!ref->path || contains(refs, ref->path)) {
+                object_ref_clear(ref);
+                return;
+        }
+        refs->items = array_grow(refs->items, refs->count, sizeof(*refs->items));
+        refs->items[refs->count++] = *ref;
+        *ref = (ObjectRef){0};
+}
+
 ExitCode object_refs_resolve(
                 ObjectRefs *refs, Session *s, char **arguments, ObjectRefResolver resolve) {
         ExitCode worst = EXIT_CODE_OK;
 
         for (; *arguments && worst != EXIT_CODE_UNREACHABLE; arguments++) {
                 ObjectRef ref = {0};
-                ExitCode code = resolve(&ref, s, *arguments);
 
-                worst = exit_code_worst(worst, code);
-                if (code != EXIT_CODE_OK || contains(refs, ref.path)) {
-                        object_ref_clear(&ref);
-                        continue;
-                }
-                refs->items = array_grow(refs->items, refs->count, sizeof(*refs->items));
-                refs->items[refs->count++] = ref;
+                worst = exit_code_worst(worst, resolve(&ref, s, *arguments));
+                object_refs_add(refs, &ref);
         }
         if (worst != EXIT_CODE_OK)
                 object_refs_clear(refs);

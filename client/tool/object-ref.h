@@ -26,5 +26,8 @@ ExitCode object_refs_resolve(
 /* Whether @uuid begins with @prefix (dashes optional, any case, at least 4 hex digits). */
 bool object_ref_matches_uuid(const char *uuid, const char *prefix);
 
+/* Takes @ref over, or drops it if it is empty or there already. */
+void object_refs_add(ObjectRefs *refs, ObjectRef *ref);
+
 void object_ref_clear(ObjectRef *ref);
 void object_refs_clear(ObjectRefs *refs);
