@@ -200,12 +200,13 @@ def written(house):
 def begin_stuck(tool, house, big, pid):
     """Stops QEMU in the middle of a snapshot. The tool and the task; None if we were too late."""
     process = tool.start('snapshot', 'big', 'half')
-    task = house.client.wait(lambda: house.client.get(big.path, 'VirtualMachine', 'ActiveTasks'))[0]
+    while not (tasks := house.client.get(big.path, 'VirtualMachine', 'ActiveTasks')) and process.poll() is None:
+        house.pass_time(0.001)
     while process.poll() is None and written(house) < 1 << 20:
         house.pass_time(0.001)  # nobody tells of that
     os.kill(pid, signal.SIGSTOP)
     if process.poll() is None and written(house) < BIG << 19:
-        return process, task
+        return process, tasks[0]
     os.kill(pid, signal.SIGCONT)
     process.communicate(timeout=TIMEOUT)
     tool.run('delete-snapshot', 'big', 'half')
