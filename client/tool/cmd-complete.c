@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "inventory.h"
+#include "collection-ref.h"
+#include "machine-ref.h"
 #include "snapshot-ref.h"
 #include "task-info.h"
 #include "text.h"
@@ -171,7 +172,7 @@ static bool connect_quietly(Session *s) {
 
 /* What the live service has of the machine that the line names. */
 static void offer_snapshots(Session *s, const char *prefix, const char *machine) {
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
         size_t count = 0;
@@ -186,6 +187,73 @@ static void offer_snapshots(Session *s, const char *prefix, const char *machine)
                 if (candidate)
                         offer(prefix, candidate);
         }
+}
+
+/* Words that mean one of @list alone. */
+static void offer_candidates(const char *prefix, const CandidateList *list) {
+        for (size_t i = 0; i < list->count; i++) {
+                const char *word = candidate_list_word(list, list->items + i, prefix);
+
+                if (word)
+                        offer(prefix, word);
+        }
+}
+
+static void offer_all(Session *s,
+                const char *prefix,
+                void (*add)(CandidateList *list, const Inventory *inventory)) {
+        _cleanup_(inventory_clear) Inventory inventory = {0};
+        _cleanup_(candidate_list_clear) CandidateList list = {0};
+
+        if (inventory_load(&inventory, s) != EXIT_CODE_OK)
+                return;
+        add(&list, &inventory);
+        offer_candidates(prefix, &list);
+}
+
+static void offer_possible_members(Session *s, const char *prefix, bool of_collections) {
+        if (of_collections)
+                offer_all(s, prefix, candidate_list_add_collections);
+        else
+                offer_machines(s, prefix, "");
+}
+
+/* What the collection that the line names has, or what it may have. */
+static void offer_members(Session *s, const char *prefix, const char *argument, bool existing) {
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
+        _cleanup_(inventory_clear) Inventory inventory = {0};
+        _cleanup_(candidate_list_clear) CandidateList list = {0};
+        const CollectionInfo *collection;
+
+        if (collection_ref_resolve(&ref, s, argument) != EXIT_CODE_OK ||
+                        inventory_load(&inventory, s) != EXIT_CODE_OK)
+                return;
+        collection = inventory_find_collection(&inventory, ref.path);
+        if (!collection)
+                return;
+        if (!existing) {
+                offer_possible_members(s, prefix, collection_info_is_of_collections(collection));
+                return;
+        }
+        candidate_list_add_members(&list, &inventory, collection);
+        offer_candidates(prefix, &list);
+}
+
+static void offer_collection_words(
+                Session *s, const Verb *verb, const char *prefix, char **before, int count) {
+        if (!connect_quietly(s))
+                return;
+        if (verb->argument == VERB_ARGUMENT_NEW_COLLECTION) {
+                if (count > 0)
+                        offer_possible_members(
+                                        s, prefix, options_has(&s->options, OPTION_OF_COLLECTIONS));
+        } else if (verb->argument == VERB_ARGUMENT_COLLECTION_SNAPSHOT) {
+                if (count == 0)
+                        offer_all(s, prefix, candidate_list_add_snapshots);
+        } else if (count == 0)
+                offer_all(s, prefix, candidate_list_add_collections);
+        else if (verb->argument != VERB_ARGUMENT_COLLECTION)
+                offer_members(s, prefix, before[0], verb->argument == VERB_ARGUMENT_MEMBER);
 }
 
 /* @before are the @count words between the command and the one to complete. */
@@ -209,6 +277,13 @@ static void offer_arguments(
                         offer_machines(s, prefix, "");
                 else
                         offer_snapshots(s, prefix, before[0]);
+                break;
+        case VERB_ARGUMENT_COLLECTION:
+        case VERB_ARGUMENT_NEW_COLLECTION:
+        case VERB_ARGUMENT_NEW_MEMBER:
+        case VERB_ARGUMENT_MEMBER:
+        case VERB_ARGUMENT_COLLECTION_SNAPSHOT:
+                offer_collection_words(s, verb, prefix, before, count);
                 break;
         case VERB_ARGUMENT_TASK:
                 if (connect_quietly(s))

@@ -46,7 +46,7 @@ static const struct ControlRow *find_row(const char *verb) {
 }
 
 /* A start without a saved state is a boot, which is not what "restore" means. */
-static ExitCode check_saved_state(Session *s, const MachineRef *ref) {
+static ExitCode check_saved_state(Session *s, const ObjectRef *ref) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, ref->path, PROPERTIES_INTERFACE, "Get");
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -69,7 +69,7 @@ static ExitCode check_saved_state(Session *s, const MachineRef *ref) {
 }
 
 static ExitCode add_call(
-                TaskWait *w, Session *s, const struct ControlRow *row, const MachineRef *ref) {
+                TaskWait *w, Session *s, const struct ControlRow *row, const ObjectRef *ref) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, ref->path, MACHINE_INTERFACE, row->method);
         _cleanup_free_ char *what = xasprintf("%s %s", row->verb, ref->name);
@@ -81,8 +81,7 @@ static ExitCode add_call(
         return EXIT_CODE_OK;
 }
 
-static ExitCode run_tasks(
-                Session *s, const struct ControlRow *row, const MachineRef *refs, size_t count) {
+static ExitCode run_tasks(Session *s, const struct ControlRow *row, const ObjectRefs *refs) {
         TaskWaitMode mode = {.cancel_on_interrupt = true, .report.past = row->past};
         _cleanup_(task_wait_freep) TaskWait *w = NULL;
         ExitCode worst = EXIT_CODE_OK;
@@ -91,37 +90,33 @@ static ExitCode run_tasks(
         w = task_wait_new(s, &mode);
         if (!w)
                 return EXIT_CODE_FAILED;
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < refs->count; i++) {
+                const ObjectRef *ref = refs->items + i;
                 ExitCode code = EXIT_CODE_OK;
 
                 if (strcmp(row->verb, "restore") == 0)
-                        code = check_saved_state(s, refs + i);
+                        code = check_saved_state(s, ref);
                 if (code == EXIT_CODE_OK)
-                        code = add_call(w, s, row, refs + i);
+                        code = add_call(w, s, row, ref);
                 worst = exit_code_worst(worst, code);
         }
         return exit_code_worst(worst, task_wait_run(w));
 }
 
 ExitCode cmd_control_task(Session *s, const char *verb, char **arguments) {
-        MachineRef *refs = NULL;
-        size_t count = 0;
-        ExitCode code = machine_ref_resolve_all(&refs, &count, s, arguments);
+        _cleanup_(object_refs_clear) ObjectRefs refs = {0};
+        ExitCode code = object_refs_resolve(&refs, s, arguments, machine_ref_resolve);
 
-        if (code != EXIT_CODE_OK)
-                return code;
-        code = run_tasks(s, find_row(verb), refs, count);
-        machine_ref_free_all(refs, count);
-        return code;
+        return code == EXIT_CODE_OK ? run_tasks(s, find_row(verb), &refs) : code;
 }
 
-static void print_done(Session *s, const struct ControlRow *row, const MachineRef *ref) {
+static void print_done(Session *s, const struct ControlRow *row, const ObjectRef *ref) {
         _cleanup_free_ char *text = xasprintf("%s %s", row->past, ref->name);
 
-        control_print_done(s, row->verb, text, ref->name, ref->path);
+        control_print_done(s, row->verb, text, "machine", ref->name, ref->path);
 }
 
-static ExitCode call_now(Session *s, const struct ControlRow *row, const MachineRef *ref) {
+static ExitCode call_now(Session *s, const struct ControlRow *row, const ObjectRef *ref) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, ref->path, MACHINE_INTERFACE, row->method);
         _cleanup_free_ char *what = xasprintf("%s %s", row->verb, ref->name);
@@ -133,16 +128,11 @@ static ExitCode call_now(Session *s, const struct ControlRow *row, const Machine
 }
 
 ExitCode cmd_control_now(Session *s, const char *verb, char **arguments) {
-        MachineRef *refs = NULL;
-        ExitCode worst;
-        size_t count = 0;
+        _cleanup_(object_refs_clear) ObjectRefs refs = {0};
+        ExitCode worst = object_refs_resolve(&refs, s, arguments, machine_ref_resolve);
 
-        worst = machine_ref_resolve_all(&refs, &count, s, arguments);
-        if (worst != EXIT_CODE_OK)
-                return worst;
-        for (size_t i = 0; i < count && worst != EXIT_CODE_UNREACHABLE; i++)
-                worst = exit_code_worst(worst, call_now(s, find_row(verb), refs + i));
-        machine_ref_free_all(refs, count);
+        for (size_t i = 0; i < refs.count && worst != EXIT_CODE_UNREACHABLE; i++)
+                worst = exit_code_worst(worst, call_now(s, find_row(verb), refs.items + i));
         return worst;
 }
 
@@ -174,7 +164,7 @@ static ExitCode read_definition(Buffer *b, const char *name) {
 
 static ExitCode report_registered(Session *s, sd_bus_message *reply) {
         static const struct ControlRow row = {"register", "RegisterVirtualMachine", "Registered"};
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         const char *path = NULL;
         int r = sd_bus_message_read(reply, "o", &path);
 

@@ -35,9 +35,10 @@ static const char help_options[] =
                 "      --no-ask-password       Do not ask for authorization\n"
                 "  -h, --help  --version\n"
                 "\n"
-                "VM is a name, a UUID, the unique beginning of one, or an object path; SNAPSHOT is "
-                "an ID or\n"
-                "a name; ID is a number.\n"
+                "VM is a name, a UUID, the unique beginning of one, or an object path, COLLECTION "
+                "too; SNAPSHOT\n"
+                "is an ID or a name, of a collection a name, COLLECTION/NAME or a UUID; ID is a "
+                "number.\n"
                 "While a command waits, Ctrl-C cancels the task, a second Ctrl-C leaves without "
                 "waiting.\n"
                 "See virtask(1).\n";
@@ -66,7 +67,7 @@ ExitCode cmd_help(Session *s, const char *verb, char **arguments) {
 
                 if (v->section)
                         (void) printf("\n%s\n", v->section);
-                (void) printf("  %-40s %s\n", usage, v->help);
+                (void) printf("  %-43s %s\n", usage, v->help);
         }
         (void) printf("\n%s", help_options);
         return EXIT_CODE_OK;

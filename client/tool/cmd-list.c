@@ -70,7 +70,7 @@ static size_t count_unfinished(const Inventory *inventory) {
 static void print_list(Session *s, const Inventory *inventory) {
         _cleanup_(table_freep) Table *table = table_new(COLUMNS);
         bool terminal = isatty(STDOUT_FILENO);
-        size_t width = terminal && !s->options.full ? terminal_columns(STDOUT_FILENO, 80) : 0;
+        size_t width = terminal_table_width(s->options.full);
         size_t unfinished = count_unfinished(inventory);
 
         table_set_header(table, COLUMN_MARK, " ", TABLE_ALIGN_LEFT);
@@ -129,13 +129,6 @@ ExitCode cmd_list(Session *s, const char *verb, char **arguments) {
         return EXIT_CODE_OK;
 }
 
-static void print_field(const char *label, const char *value) {
-        _cleanup_free_ char *safe = text_escape(value ? value : "");
-
-        if (*safe)
-                (void) printf("%12s: %s\n", label, safe);
-}
-
 /* Free text of several lines, each below the first. */
 static void print_notes(const char *notes) {
         _cleanup_free_ char *copy = xstrdup(notes ? notes : "");
@@ -168,7 +161,19 @@ static void print_snapshots(const Inventory *inventory, const MachineInfo *vm) {
                 label = snapshot_info_label(list[i]);
                 buffer_add_format(&b, ", current: %s", label);
         }
-        print_field("Snapshots", buffer_text(&b));
+        message_field("Snapshots", buffer_text(&b));
+}
+
+static void print_collections(const Inventory *inventory, const MachineInfo *vm) {
+        _cleanup_buffer_ Buffer b = {0};
+
+        for (size_t i = 0; i < inventory->n_collections; i++) {
+                const CollectionInfo *collection = inventory->collections + i;
+
+                if (path_list_contains(&collection->members, vm->path))
+                        buffer_add_format(&b, "%s%s", b.length > 0 ? ", " : "", collection->name);
+        }
+        message_field("Collections", buffer_text(&b));
 }
 
 static void print_machine(Session *s, const Inventory *inventory, const MachineInfo *vm) {
@@ -182,14 +187,15 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
                 (void) printf("\033[%um%s\033[0m %s\n", color, mark, name);
         else
                 (void) printf("%s %s\n", mark, name);
-        print_field("UUID", vm->uuid);
-        print_field("State", machine_info_state_word(vm));
-        print_field("Memory", buffer_text(&memory));
-        print_field("Saved state", !vm->has_saved_state ? "no"
-                                   : vm->saved_state_path && *vm->saved_state_path
-                                                   ? vm->saved_state_path
-                                                   : "yes");
+        message_field("UUID", vm->uuid);
+        message_field("State", machine_info_state_word(vm));
+        message_field("Memory", buffer_text(&memory));
+        message_field("Saved state", !vm->has_saved_state ? "no"
+                                     : vm->saved_state_path && *vm->saved_state_path
+                                                     ? vm->saved_state_path
+                                                     : "yes");
         print_snapshots(inventory, vm);
+        print_collections(inventory, vm);
         print_notes(vm->notes);
         for (size_t i = 0; i < inventory->n_tasks; i++) {
                 const TaskInfo *t = inventory->tasks + i;
@@ -198,12 +204,12 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
                 if (t->is_complete || !t->subject || strcmp(t->subject, vm->path) != 0)
                         continue;
                 cell = task_cell(t, 1, false);
-                print_field("Task", cell);
+                message_field("Task", cell);
         }
-        print_field("Object", vm->path);
+        message_field("Object", vm->path);
 }
 
-static ExitCode show_machine(Session *s, const MachineRef *ref) {
+static ExitCode show_machine(Session *s, const ObjectRef *ref) {
         _cleanup_(inventory_clear) Inventory inventory = {0};
         ExitCode code = inventory_load(&inventory, s);
         const MachineInfo *vm;
@@ -288,7 +294,7 @@ static int print_properties(
         return r;
 }
 
-static ExitCode show_properties(Session *s, const MachineRef *ref) {
+static ExitCode show_properties(Session *s, const ObjectRef *ref) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, ref->path, PROPERTIES_INTERFACE, "GetAll");
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -321,7 +327,7 @@ static ExitCode show_properties(Session *s, const MachineRef *ref) {
 }
 
 ExitCode cmd_show(Session *s, const char *verb, char **arguments) {
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         ExitCode code = machine_ref_resolve(&ref, s, arguments[0]);
 
         if (code != EXIT_CODE_OK)

@@ -38,9 +38,25 @@ static const char *machine_name(const Monitor *monitor, const char *path) {
         return vm && vm->name ? vm->name : or_unknown(path);
 }
 
+/* "collection web", "snapshot web/before"; NULL for neither. */
+static char *collection_label(const Monitor *monitor, const char *path) {
+        _cleanup_free_ char *name = inventory_collection_name(&monitor->inventory, path);
+
+        if (!name)
+                return NULL;
+        return xasprintf("%s %s",
+                        inventory_find_collection(&monitor->inventory, path) ? "collection"
+                                                                             : "snapshot",
+                        name);
+}
+
 static void add_task(Buffer *line, const Monitor *monitor, const TaskInfo *t) {
+        _cleanup_free_ char *name =
+                        t->subject ? inventory_collection_name(&monitor->inventory, t->subject)
+                                   : NULL;
+
         buffer_add_format(line, "task #%u %s %s", t->id, task_info_verb(t),
-                        machine_name(monitor, t->subject));
+                        name ? name : machine_name(monitor, t->subject));
 }
 
 static void add_snapshot(Buffer *line, const Monitor *monitor, const SnapshotInfo *snapshot) {
@@ -48,6 +64,14 @@ static void add_snapshot(Buffer *line, const Monitor *monitor, const SnapshotInf
 
         buffer_add_format(
                         line, "snapshot %s of %s", label, machine_name(monitor, snapshot->machine));
+}
+
+static void add_collection(
+                Buffer *line, const Monitor *monitor, const char *path, const char *event) {
+        _cleanup_free_ char *label = collection_label(monitor, path);
+
+        if (label)
+                buffer_add_format(line, "%s %s", label, event);
 }
 
 static void describe_added(Monitor *monitor, sd_bus_message *m, Buffer *line) {
@@ -71,7 +95,8 @@ static void describe_added(Monitor *monitor, sd_bus_message *m, Buffer *line) {
         } else if (snapshot) {
                 add_snapshot(line, monitor, snapshot);
                 buffer_add_format(line, " added (%s)", snapshot_info_type_word(snapshot));
-        }
+        } else
+                add_collection(line, monitor, path, "added");
 }
 
 static void describe_removed(Monitor *monitor, sd_bus_message *m, Buffer *line) {
@@ -93,7 +118,8 @@ static void describe_removed(Monitor *monitor, sd_bus_message *m, Buffer *line) 
         } else if (snapshot) {
                 add_snapshot(line, monitor, snapshot);
                 buffer_add(line, " removed");
-        }
+        } else
+                add_collection(line, monitor, path, "removed");
         inventory_forget(&monitor->inventory, path);
 }
 
@@ -148,6 +174,38 @@ static void describe_snapshot_change(Monitor *monitor, sd_bus_message *m, Buffer
                 buffer_clear(line);
 }
 
+static void add_renamed(Buffer *line, const char *what, const char *before, const char *name) {
+        if (before && name && strcmp(before, name) != 0)
+                buffer_add_format(line, "%s renamed to %s", what, name);
+}
+
+static void describe_collection_change(Monitor *monitor, sd_bus_message *m, Buffer *line) {
+        const char *path = sd_bus_message_get_path(m);
+        CollectionInfo *collection = inventory_find_collection(&monitor->inventory, path);
+        _cleanup_free_ char *label = collection_label(monitor, path);
+        _cleanup_free_ char *name =
+                        collection && collection->name ? xstrdup(collection->name) : NULL;
+        size_t members = collection ? collection->members.count : 0;
+
+        if (!collection || collection_info_read(collection, m) < 0)
+                return;
+        add_renamed(line, label, name, collection->name);
+        if (line->length == 0 && members != collection->members.count)
+                buffer_add_format(line, "%s has %zu member%s", label, collection->members.count,
+                                collection->members.count == 1 ? "" : "s");
+}
+
+static void describe_collection_snapshot_change(Monitor *monitor, sd_bus_message *m, Buffer *line) {
+        const char *path = sd_bus_message_get_path(m);
+        CollectionSnapshotInfo *snapshot =
+                        inventory_find_collection_snapshot(&monitor->inventory, path);
+        _cleanup_free_ char *label = collection_label(monitor, path);
+        _cleanup_free_ char *name = snapshot && snapshot->name ? xstrdup(snapshot->name) : NULL;
+
+        if (snapshot && collection_snapshot_info_read(snapshot, m) >= 0)
+                add_renamed(line, label, name, snapshot->name);
+}
+
 static void describe_manager_change(Monitor *monitor, sd_bus_message *m, Buffer *line) {
         Inventory *inventory = &monitor->inventory;
         bool connected = inventory->connected;
@@ -157,19 +215,28 @@ static void describe_manager_change(Monitor *monitor, sd_bus_message *m, Buffer 
                                 line, "hypervisor %s", inventory->connected ? "connected" : "lost");
 }
 
+/* clang-format off */
+static const struct {
+        const char *interface;
+        DescribeFunction describe;
+} changes[] = {
+        {TASK_INTERFACE,                describe_task_change},
+        {MACHINE_INTERFACE,             describe_machine_change},
+        {SNAPSHOT_INTERFACE,            describe_snapshot_change},
+        {COLLECTION_INTERFACE,          describe_collection_change},
+        {COLLECTION_SNAPSHOT_INTERFACE, describe_collection_snapshot_change},
+        {MANAGER_INTERFACE,             describe_manager_change},
+};
+/* clang-format on */
+
 static void describe_change(Monitor *monitor, sd_bus_message *m, Buffer *line) {
         const char *interface = NULL;
 
         if (sd_bus_message_read(m, "s", &interface) < 0)
                 return;
-        if (strcmp(interface, TASK_INTERFACE) == 0)
-                describe_task_change(monitor, m, line);
-        else if (strcmp(interface, MACHINE_INTERFACE) == 0)
-                describe_machine_change(monitor, m, line);
-        else if (strcmp(interface, SNAPSHOT_INTERFACE) == 0)
-                describe_snapshot_change(monitor, m, line);
-        else if (strcmp(interface, MANAGER_INTERFACE) == 0)
-                describe_manager_change(monitor, m, line);
+        for (size_t i = 0; i < ELEMENTS(changes); i++)
+                if (strcmp(changes[i].interface, interface) == 0)
+                        changes[i].describe(monitor, m, line);
 }
 
 static void describe_completed(Monitor *monitor, sd_bus_message *m, Buffer *line) {

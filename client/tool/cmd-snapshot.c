@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "agent.h"
 #include "control.h"
 #include "machine-ref.h"
 #include "message.h"
@@ -24,23 +23,6 @@ static const struct RemoveRow {
         {"clear-snapshot",  "ClearState", "clear the memory of snapshot", "Cleared the memory of snapshot"},
 };
 /* clang-format on */
-
-/* Makes the call @m, which begins a task, and waits for the end of it. */
-static ExitCode run_task(Session *s,
-                sd_bus_message *m,
-                const char *what,
-                const MachineRef *machine,
-                const TaskReportMode *report) {
-        const TaskWaitMode mode = {.cancel_on_interrupt = true, .report = *report};
-        _cleanup_(task_wait_freep) TaskWait *w = NULL;
-
-        agent_open(s);
-        w = task_wait_new(s, &mode);
-        if (!w)
-                return EXIT_CODE_FAILED;
-        task_wait_add_call(w, m, what, machine->name);
-        return task_wait_run(w);
-}
 
 /* ---- snapshot ---- */
 
@@ -67,24 +49,9 @@ static uint16_t wanted_type(const Options *options) {
         return options_has(options, OPTION_RECOVERY) ? SNAPSHOT_TYPE_RECOVERY : SNAPSHOT_TYPE_FULL;
 }
 
-static int append_settings(sd_bus_message *m, const Options *options, const char *name) {
-        int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-
-        if (r >= 0)
-                r = control_append_flags(m, options);
-        if (r >= 0 && options_has(options, OPTION_QUIESCE))
-                r = sd_bus_message_append(
-                                m, "{sv}", "ConsistencyLevel", "q", CONSISTENCY_APPLICATION);
-        if (r >= 0 && name)
-                r = sd_bus_message_append(m, "{sv}", "ElementName", "s", name);
-        if (r >= 0 && options->notes)
-                r = sd_bus_message_append(m, "{sv}", "Notes", "s", options->notes);
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
 ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments) {
         static const TaskReportMode report = {0};
-        _cleanup_(machine_ref_clear) MachineRef machine = {0};
+        _cleanup_(object_ref_clear) ObjectRef machine = {0};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *what = NULL;
         ExitCode code = check_kind(&s->options);
@@ -96,26 +63,25 @@ ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments) {
                 return code;
         m = bus_client_new_call(s, machine.path, SNAPSHOTS_INTERFACE, "CreateSnapshot");
         r = sd_bus_message_append(m, "q", wanted_type(&s->options));
-        if (r >= 0)
-                r = append_settings(m, &s->options, arguments[1]);
-        if (r < 0) {
-                message_error("the name or the notes are not UTF-8");
-                return EXIT_CODE_FAILED;
-        }
+        if (r < 0)
+                return bus_client_report_reply(r);
+        code = control_append_settings(m, &s->options, arguments[1]);
+        if (code != EXIT_CODE_OK)
+                return code;
         what = xasprintf("snapshot %s", machine.name);
-        return run_task(s, m, what, &machine, &report);
+        return task_wait_for_call(s, m, what, machine.name, &report);
 }
 
 /* ---- of one that exists ---- */
 
 typedef struct Target {
-        MachineRef machine;
-        SnapshotRef snapshot;
+        ObjectRef machine;
+        ObjectRef snapshot;
 } Target;
 
 static void target_clear(Target *target) {
-        machine_ref_clear(&target->machine);
-        snapshot_ref_clear(&target->snapshot);
+        object_ref_clear(&target->machine);
+        object_ref_clear(&target->snapshot);
 }
 
 static ExitCode target_resolve(Target *target, Session *s, char **arguments) {
@@ -137,7 +103,7 @@ static ExitCode call_task(Session *s,
 
         if (r < 0)
                 return bus_client_report_reply(r);
-        return run_task(s, m, what, &target->machine, report);
+        return task_wait_for_call(s, m, what, target->machine.name, report);
 }
 
 ExitCode cmd_revert(Session *s, const char *verb, char **arguments) {
@@ -147,8 +113,8 @@ ExitCode cmd_revert(Session *s, const char *verb, char **arguments) {
 
         if (code != EXIT_CODE_OK)
                 return code;
-        what = xasprintf("revert %s to %s", target.machine.name, target.snapshot.label);
-        suffix = xasprintf(" to %s", target.snapshot.label);
+        what = xasprintf("revert %s to %s", target.machine.name, target.snapshot.name);
+        suffix = xasprintf(" to %s", target.snapshot.name);
         return call_task(s, &target, "Apply", what, &(TaskReportMode){.suffix = suffix});
 }
 
@@ -170,31 +136,22 @@ ExitCode cmd_remove_snapshot(Session *s, const char *verb, char **arguments) {
 
         if (code != EXIT_CODE_OK)
                 return code;
-        what = xasprintf("%s %s of %s", row->what, target.snapshot.label, target.machine.name);
-        past = xasprintf("%s %s of", row->past, target.snapshot.label);
+        what = xasprintf("%s %s of %s", row->what, target.snapshot.name, target.machine.name);
+        past = xasprintf("%s %s of", row->past, target.snapshot.name);
         report.past = past;
         return call_task(s, &target, children ? "DestroyTree" : row->method, what, &report);
 }
 
 ExitCode cmd_rename_snapshot(Session *s, const char *verb, char **arguments) {
         _cleanup_(target_clear) Target target = {0};
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_free_ char *what = NULL, *text = NULL;
+        _cleanup_free_ char *what = NULL;
         ExitCode code = target_resolve(&target, s, arguments);
 
         if (code != EXIT_CODE_OK)
                 return code;
-        m = bus_client_new_call(s, target.snapshot.path, SNAPSHOT_INTERFACE, "Rename");
-        if (sd_bus_message_append(m, "s", arguments[2]) < 0) {
-                message_error("the new name is not UTF-8");
-                return EXIT_CODE_FAILED;
-        }
-        what = xasprintf("rename snapshot %s of %s", target.snapshot.label, target.machine.name);
-        code = bus_client_call_dialog(s, m, what, NULL);
-        if (code != EXIT_CODE_OK)
-                return code;
-        text = xasprintf("Renamed snapshot %s of %s to %s", target.snapshot.label,
-                        target.machine.name, arguments[2]);
-        control_print_done(s, verb, text, target.machine.name, target.snapshot.path);
-        return EXIT_CODE_OK;
+        what = xasprintf("snapshot %s of %s", target.snapshot.name, target.machine.name);
+        return control_rename(s, verb,
+                        &(ControlTarget){target.snapshot.path, SNAPSHOT_INTERFACE, what, "machine",
+                                        target.machine.name},
+                        arguments[2]);
 }

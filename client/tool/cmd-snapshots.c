@@ -3,7 +3,6 @@
 /* snapshots: the tree of the snapshots of a machine, read in one moment. */
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "inventory.h"
 #include "machine-ref.h"
@@ -21,7 +20,30 @@
 
 #define COLOR_CURRENT 32
 
-enum { COLUMN_MARK, COLUMN_NAME, COLUMN_TYPE, COLUMN_MEMORY, COLUMN_CREATED, COLUMNS };
+enum {
+        COLUMN_MARK,
+        COLUMN_NAME,
+        COLUMN_TYPE,
+        COLUMN_MEMORY,
+        COLUMN_CREATED,
+        COLUMN_COLLECTION,
+        COLUMNS
+};
+
+/* The snapshot of a collection that it is a part of: a column that is there only for such ones. */
+static void add_part(Table *table, const Inventory *inventory, const SnapshotInfo *snapshot) {
+        const char *path = snapshot_info_is_part(snapshot) ? snapshot->collection_snapshot : NULL;
+        _cleanup_free_ char *label = path ? inventory_collection_name(inventory, path) : NULL;
+
+        table_add(table, label);
+}
+
+static bool has_parts(SnapshotInfo *const *list, size_t count) {
+        for (size_t i = 0; i < count; i++)
+                if (snapshot_info_is_part(list[i]))
+                        return true;
+        return false;
+}
 
 static void add_row(Table *table, const SnapshotRow *row) {
         const SnapshotInfo *snapshot = row->snapshot;
@@ -47,12 +69,15 @@ static size_t levels_of(size_t width) {
                                : (width - COLUMNS_OF_OTHERS) / COLUMNS_PER_LEVEL;
 }
 
-static void print_tree(
-                Session *s, const MachineRef *machine, SnapshotInfo *const *list, size_t count) {
-        bool terminal = isatty(STDOUT_FILENO);
-        size_t width = terminal && !s->options.full ? terminal_columns(STDOUT_FILENO, 80) : 0;
+static void print_tree(Session *s,
+                const Inventory *inventory,
+                const ObjectRef *machine,
+                SnapshotInfo *const *list,
+                size_t count) {
+        bool parts = has_parts(list, count);
+        size_t width = terminal_table_width(s->options.full);
         const SnapshotTreeStyle style = {text_is_unicode(), levels_of(width)};
-        _cleanup_(table_freep) Table *table = table_new(COLUMNS);
+        _cleanup_(table_freep) Table *table = table_new(parts ? COLUMNS : COLUMNS - 1);
         _cleanup_(snapshot_tree_clear) SnapshotTree tree = {0};
         _cleanup_free_ char *name = text_escape(machine->name);
 
@@ -62,8 +87,13 @@ static void print_tree(
         table_set_header(table, COLUMN_TYPE, "TYPE", TABLE_ALIGN_LEFT);
         table_set_header(table, COLUMN_MEMORY, "MEMORY", TABLE_ALIGN_LEFT);
         table_set_header(table, COLUMN_CREATED, "CREATED", TABLE_ALIGN_LEFT);
-        for (size_t i = 0; i < tree.count; i++)
+        if (parts)
+                table_set_header(table, COLUMN_COLLECTION, "PART OF", TABLE_ALIGN_LEFT);
+        for (size_t i = 0; i < tree.count; i++) {
                 add_row(table, tree.rows + i);
+                if (parts)
+                        add_part(table, inventory, tree.rows[i].snapshot);
+        }
         pager_open(&s->options);
         table_print(table, s->options.legend, s->options.color, width);
         if (s->options.legend)
@@ -87,7 +117,7 @@ static void print_json(Session *s, SnapshotInfo *const *list, size_t count) {
 }
 
 ExitCode cmd_snapshots(Session *s, const char *verb, char **arguments) {
-        _cleanup_(machine_ref_clear) MachineRef machine = {0};
+        _cleanup_(object_ref_clear) ObjectRef machine = {0};
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
         size_t count = 0;
@@ -99,7 +129,7 @@ ExitCode cmd_snapshots(Session *s, const char *verb, char **arguments) {
                 return code;
         list = inventory_snapshots_of(&inventory, machine.path, &count);
         if (s->options.json == JSON_MODE_OFF)
-                print_tree(s, &machine, list, count);
+                print_tree(s, &inventory, &machine, list, count);
         else
                 print_json(s, list, count);
         return EXIT_CODE_OK;

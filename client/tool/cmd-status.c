@@ -33,11 +33,12 @@ static void print_text(const Inventory *inventory, const Counts *counts) {
         _cleanup_free_ char *version = text_escape(inventory->version ? inventory->version : "");
         _cleanup_free_ char *uri = text_escape(inventory->uri ? inventory->uri : "");
 
-        (void) printf("   Service: virtaskd %s\n", version);
-        (void) printf("Hypervisor: %s (%s)\n", uri,
+        (void) printf("    Service: virtaskd %s\n", version);
+        (void) printf(" Hypervisor: %s (%s)\n", uri,
                         inventory->connected ? "connected" : "not connected");
-        (void) printf("  Machines: %zu, %zu running\n", inventory->n_machines, counts->running);
-        (void) printf("     Tasks: %zu unfinished, %zu in all\n", counts->unfinished,
+        (void) printf("   Machines: %zu, %zu running\n", inventory->n_machines, counts->running);
+        (void) printf("Collections: %zu\n", inventory->n_collections);
+        (void) printf("      Tasks: %zu unfinished, %zu in all\n", counts->unfinished,
                         inventory->n_tasks);
 }
 
@@ -51,6 +52,7 @@ static void print_json(const Options *options, const Inventory *inventory, const
         json_boolean(&json, "connected", inventory->connected);
         json_unsigned(&json, "machines", inventory->n_machines);
         json_unsigned(&json, "machines_running", counts->running);
+        json_unsigned(&json, "collections", inventory->n_collections);
         json_unsigned(&json, "tasks", inventory->n_tasks);
         json_unsigned(&json, "tasks_unfinished", counts->unfinished);
         json_unsigned(&json, "task_retention_us", inventory->retention_usec);

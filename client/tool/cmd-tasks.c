@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "inventory.h"
 #include "machine-ref.h"
@@ -22,7 +21,7 @@
 enum {
         COLUMN_ID,
         COLUMN_OPERATION,
-        COLUMN_MACHINE,
+        COLUMN_SUBJECT,
         COLUMN_STATE,
         COLUMN_PROGRESS,
         COLUMN_OWNER,
@@ -31,7 +30,7 @@ enum {
 };
 
 static const char *const titles[COLUMNS] = {
-                "ID", "OPERATION", "VM", "STATE", "PROGRESS", "OWNER", "SUBMITTED"};
+                "ID", "OPERATION", "SUBJECT", "STATE", "PROGRESS", "OWNER", "SUBMITTED"};
 
 static const char *dash(void) {
         return text_is_unicode() ? "–" : "-";
@@ -55,14 +54,16 @@ static char *progress_cell(const TaskInfo *t) {
         return buffer_steal(&b);
 }
 
-static void add_row(Table *table, const TaskInfo *t) {
+/* @branch stands before the operation of a part of another task. */
+static void add_row(Table *table, const TaskInfo *t, const char *branch) {
         _cleanup_free_ char *progress = progress_cell(t);
+        _cleanup_free_ char *operation = xasprintf("%s%s", branch, task_info_verb(t));
         _cleanup_buffer_ Buffer submitted = {0};
 
         text_add_date(&submitted, t->submit_time);
         table_add(table, task_info_number(t->path));
-        table_add(table, task_info_verb(t));
-        table_add(table, t->machine ? t->machine : dash());
+        table_add(table, operation);
+        table_add(table, t->subject_name ? t->subject_name : dash());
         table_add_colored(table, task_info_state(t), state_color(t));
         table_add(table, progress);
         table_add(table, t->owner);
@@ -75,32 +76,72 @@ static bool is_wanted(const Session *s, const TaskInfo *t, const char *machine) 
         return !machine || (t->subject && strcmp(t->subject, machine) == 0);
 }
 
+typedef struct Listing {
+        Session *session;
+        const Inventory *inventory;
+        const char *machine; /* path, NULL for all */
+        Table *table;
+        size_t count;
+} Listing;
+
+static void list_task(Listing *listing, const TaskInfo *t, const char *branch) {
+        add_row(listing->table, t, branch);
+        listing->count++;
+}
+
+static const TaskInfo *find_wanted(const Listing *listing, const char *path) {
+        const TaskInfo *t = inventory_find_task(listing->inventory, path);
+
+        return t && is_wanted(listing->session, t, listing->machine) ? t : NULL;
+}
+
+static bool stands_below_another(const Listing *listing, const TaskInfo *t) {
+        const TaskInfo *whole = task_info_is_part(t) ? find_wanted(listing, t->parent) : NULL;
+
+        return whole && path_list_contains(&whole->parts, t->path);
+}
+
+static void list_with_parts(Listing *listing, const TaskInfo *whole) {
+        bool lines = text_is_unicode();
+        const TaskInfo *last = NULL;
+
+        list_task(listing, whole, "");
+        for (size_t i = 0; i < whole->parts.count; i++) {
+                const TaskInfo *t = find_wanted(listing, whole->parts.paths[i]);
+
+                if (t && last)
+                        list_task(listing, last, lines ? "├─ " : "  ");
+                last = t ? t : last;
+        }
+        if (last)
+                list_task(listing, last, lines ? "└─ " : "  ");
+}
+
 static void print_tasks(Session *s, const Inventory *inventory, const char *machine) {
         _cleanup_(table_freep) Table *table = table_new(COLUMNS);
-        size_t count = 0;
-        size_t width = 0;
+        Listing listing = {s, inventory, machine, table, 0};
+        size_t width = terminal_table_width(s->options.full);
 
-        if (isatty(STDOUT_FILENO) && !s->options.full)
-                width = terminal_columns(STDOUT_FILENO, 80);
         for (size_t i = 0; i < COLUMNS; i++)
                 table_set_header(table, i, titles[i],
                                 i == COLUMN_ID ? TABLE_ALIGN_RIGHT : TABLE_ALIGN_LEFT);
-        for (size_t i = 0; i < inventory->n_tasks; i++)
-                if (is_wanted(s, inventory->tasks + i, machine)) {
-                        add_row(table, inventory->tasks + i);
-                        count++;
-                }
+        for (size_t i = 0; i < inventory->n_tasks; i++) {
+                const TaskInfo *t = inventory->tasks + i;
+
+                if (is_wanted(s, t, machine) && !stands_below_another(&listing, t))
+                        list_with_parts(&listing, t);
+        }
         pager_open(&s->options);
         table_print(table, s->options.legend, s->options.color, width);
         if (s->options.legend)
-                (void) printf("%zu %stask%s.\n", count,
+                (void) printf("%zu %stask%s.\n", listing.count,
                                 options_has(&s->options, OPTION_ALL) ? "" : "unfinished ",
-                                count == 1 ? "" : "s");
+                                listing.count == 1 ? "" : "s");
 }
 
 ExitCode cmd_tasks(Session *s, const char *verb, char **arguments) {
         _cleanup_(inventory_clear) Inventory inventory = {0};
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
         ExitCode code = EXIT_CODE_OK;
 
@@ -130,6 +171,7 @@ static ExitCode load_task(TaskInfo *t, Session *s, const char *path) {
                         bus_client_new_call(s, path, PROPERTIES_INTERFACE, "GetAll");
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        const TaskSubjectKind *kind;
         int r = sd_bus_message_append(m, "s", TASK_INTERFACE);
 
         if (r < 0)
@@ -144,16 +186,11 @@ static ExitCode load_task(TaskInfo *t, Session *s, const char *path) {
         if (r < 0)
                 return bus_client_report_reply(r);
         t->path = xstrdup(path);
-        if (t->subject)
-                t->machine = bus_client_read_string(s, t->subject, MACHINE_INTERFACE, "Name");
+        kind = task_info_subject_kind(t);
+        if (kind)
+                t->subject_name = bus_client_read_string(
+                                s, t->subject, kind->interface, kind->property);
         return EXIT_CODE_OK;
-}
-
-static void print_field(const char *label, const char *value) {
-        _cleanup_free_ char *safe = text_escape(value ? value : "");
-
-        if (*safe)
-                (void) printf("%12s: %s\n", label, safe);
 }
 
 static void print_date(const char *label, uint64_t usec) {
@@ -161,7 +198,7 @@ static void print_date(const char *label, uint64_t usec) {
 
         if (usec > 0)
                 text_add_date(&b, usec);
-        print_field(label, buffer_text(&b));
+        message_field(label, buffer_text(&b));
 }
 
 static void print_log(sd_bus_message *reply) {
@@ -193,7 +230,7 @@ static void print_results(sd_bus_message *reply) {
                 if (sd_bus_message_read(reply, "s", &name) < 0 ||
                                 json_message_value(&json, NULL, reply) < 0)
                         return;
-                print_field(name, buffer_text(&json.out));
+                message_field(name, buffer_text(&json.out));
                 if (sd_bus_message_exit_container(reply) < 0)
                         return;
         }
@@ -204,10 +241,20 @@ static void print_state(const TaskInfo *t) {
         _cleanup_free_ char *state = xasprintf(t->is_complete ? "%s after %s" : "%s, %s",
                         task_info_state(t), progress + strspn(progress, " "));
 
-        print_field("State", state);
+        message_field("State", state);
+}
+
+static void print_parts(const TaskInfo *t) {
+        _cleanup_buffer_ Buffer b = {0};
+
+        for (size_t i = 0; i < t->parts.count; i++)
+                buffer_add_format(
+                                &b, "%s%s", i > 0 ? ", " : "", task_info_number(t->parts.paths[i]));
+        message_field("Parts", buffer_text(&b));
 }
 
 static void print_task(Session *s, const TaskInfo *t) {
+        const TaskSubjectKind *kind = task_info_subject_kind(t);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = task_private_results(s, t->path);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *log = task_private_log(s, t->path);
         _cleanup_free_ char *owner = xasprintf("%s (%u)", t->owner ? t->owner : "", t->owner_uid);
@@ -215,24 +262,27 @@ static void print_task(Session *s, const TaskInfo *t) {
 
         pager_open(&s->options);
         (void) printf("#%u %s\n", t->id, title);
-        print_field("Operation", t->operation);
-        print_field("Machine", t->machine);
+        message_field("Operation", t->operation);
+        message_field(kind ? kind->title : "", t->subject_name);
         print_state(t);
         if (t->is_complete && task_info_exit_code(t) != EXIT_CODE_OK) {
                 _cleanup_free_ char *error = xasprintf(
                                 "%s (0x%08X)", t->error_name ? t->error_name : "", t->error);
 
-                print_field("Result", t->result_name);
-                print_field("Error", error);
-                print_field("Message", t->error_description);
+                message_field("Result", t->result_name);
+                message_field("Error", error);
+                message_field("Message", t->error_description);
         }
         if (!t->is_complete)
-                print_field("Cancelable", t->is_cancelable ? "yes" : "no");
-        print_field("Owner", owner);
+                message_field("Cancelable", t->is_cancelable ? "yes" : "no");
+        if (task_info_is_part(t))
+                message_field("Part of", task_info_number(t->parent));
+        print_parts(t);
+        message_field("Owner", owner);
         print_date("Submitted", t->submit_time);
         print_date("Started", t->start_time);
         print_date("Ended", t->end_time);
-        print_field("Object", t->path);
+        message_field("Object", t->path);
         print_results(results);
         print_log(log);
 }

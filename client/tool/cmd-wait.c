@@ -9,26 +9,9 @@
 #include "bus-client.h"
 #include "machine-ref.h"
 #include "message.h"
+#include "path-list.h"
 #include "verbs.h"
 #include "wait-task.h"
-
-/* The paths of tasks, NULL at the end. */
-typedef struct PathList {
-        char **paths;
-        size_t count;
-} PathList;
-
-static void path_list_clear(PathList *list) {
-        for (size_t i = 0; i < list->count; i++)
-                free(list->paths[i]);
-        free(list->paths);
-        *list = (PathList){0};
-}
-
-static void path_list_add(PathList *list, char *path) {
-        list->paths = array_grow(list->paths, list->count, sizeof(*list->paths));
-        list->paths[list->count++] = path;
-}
 
 static ExitCode parse_tasks(PathList *list, char **arguments) {
         for (; *arguments; arguments++) {
@@ -62,10 +45,9 @@ ExitCode cmd_wait(Session *s, const char *verb, char **arguments) {
 }
 
 static ExitCode tasks_of_machine(PathList *list, Session *s, const char *argument) {
-        _cleanup_(machine_ref_clear) MachineRef ref = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         ExitCode code = machine_ref_resolve(&ref, s, argument);
-        const char *path = NULL;
         int r;
 
         if (code != EXIT_CODE_OK)
@@ -79,9 +61,7 @@ static ExitCode tasks_of_machine(PathList *list, Session *s, const char *argumen
                 return code;
         r = sd_bus_message_enter_container(reply, SD_BUS_TYPE_VARIANT, "ao");
         if (r >= 0)
-                r = sd_bus_message_enter_container(reply, SD_BUS_TYPE_ARRAY, "o");
-        while (r >= 0 && (r = sd_bus_message_read_basic(reply, SD_BUS_TYPE_OBJECT_PATH, &path)) > 0)
-                path_list_add(list, xstrdup(path));
+                r = path_list_read(list, reply);
         if (r < 0)
                 return bus_client_report_reply(r);
         if (list->count > 0)

@@ -124,7 +124,8 @@ static ExitCode add_unfinished(Watch *w) {
 
         for (size_t i = 0; code == EXIT_CODE_OK && i < inventory.n_tasks; i++)
                 if (!inventory.tasks[i].is_complete)
-                        task_feed_add(w->feed, inventory.tasks[i].path, inventory.tasks[i].machine);
+                        task_feed_add(w->feed, inventory.tasks[i].path,
+                                        inventory.tasks[i].subject_name);
         return code;
 }
 

@@ -9,24 +9,34 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define SERVICE_NAME         "org.virtask1"
-#define SERVICE_PATH         "/org/virtask1"
-#define MANAGER_PATH         "/org/virtask1/manager"
-#define TASK_PATH_PREFIX     "/org/virtask1/task/"
-#define MACHINE_PATH_PREFIX  "/org/virtask1/vm/"
-#define MANAGER_INTERFACE    "org.virtask1.Manager"
-#define TASK_INTERFACE       "org.virtask1.Task"
-#define MACHINE_INTERFACE    "org.virtask1.VirtualMachine"
-#define SNAPSHOT_INTERFACE   "org.virtask1.Snapshot"
-#define SNAPSHOTS_INTERFACE  "org.virtask1.SnapshotService"
-#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
-#define OBJECTS_INTERFACE    "org.freedesktop.DBus.ObjectManager"
+#define SERVICE_NAME                    "org.virtask1"
+#define SERVICE_PATH                    "/org/virtask1"
+#define MANAGER_PATH                    "/org/virtask1/manager"
+#define TASK_PATH_PREFIX                "/org/virtask1/task/"
+#define MACHINE_PATH_PREFIX             "/org/virtask1/vm/"
+#define COLLECTION_PATH_PREFIX          "/org/virtask1/collection/"
+#define COLLECTION_SNAPSHOT_PATH_PREFIX "/org/virtask1/snapshotcollection/"
+#define MANAGER_INTERFACE               "org.virtask1.Manager"
+#define TASK_INTERFACE                  "org.virtask1.Task"
+#define MACHINE_INTERFACE               "org.virtask1.VirtualMachine"
+#define SNAPSHOT_INTERFACE              "org.virtask1.Snapshot"
+#define SNAPSHOTS_INTERFACE             "org.virtask1.SnapshotService"
+#define COLLECTION_INTERFACE            "org.virtask1.Collection"
+#define COLLECTION_SNAPSHOT_INTERFACE   "org.virtask1.SnapshotCollection"
+#define PROPERTIES_INTERFACE            "org.freedesktop.DBus.Properties"
+#define OBJECTS_INTERFACE               "org.freedesktop.DBus.ObjectManager"
 
 /* SnapshotType and ConsistencyLevel of the contract. */
 #define SNAPSHOT_TYPE_FULL      2
 #define SNAPSHOT_TYPE_DISKS     3
 #define SNAPSHOT_TYPE_RECOVERY  32768
 #define CONSISTENCY_APPLICATION 1
+
+/* Type of Collection, snapshot_type of its CreateSnapshot. */
+#define COLLECTION_TYPE_MACHINES     0
+#define COLLECTION_TYPE_COLLECTIONS  1
+#define COLLECTION_SNAPSHOT_STANDARD 1
+#define COLLECTION_SNAPSHOT_RECOVERY 2
 
 #define USEC_PER_SEC  UINT64_C(1000000)
 #define USEC_PER_MSEC UINT64_C(1000)

@@ -19,39 +19,128 @@ static const PropertyRow manager_rows[] = {
 };
 /* clang-format on */
 
+/* The lists of an inventory are of different types, whose elements all begin with their path. */
+typedef struct Kind {
+        const char *interface;
+        size_t items; /* offsets in Inventory */
+        size_t count;
+        size_t size; /* of an element */
+        int (*read)(void *element, sd_bus_message *m);
+        void (*clear)(void *element);
+} Kind;
+
+/* clang-format off */
+#define KIND_FUNCTIONS(name)                                                                       \
+        static int read_##name(void *element, sd_bus_message *m) {                                 \
+                return name##_info_read(element, m);                                               \
+        }                                                                                          \
+        static void clear_##name(void *element) {                                                  \
+                name##_info_clear(element);                                                        \
+        }
+
+#define KIND(interface, name, Type, list)                                                          \
+        {interface, offsetof(Inventory, list), offsetof(Inventory, n_##list), sizeof(Type),        \
+                        read_##name, clear_##name}
+
+KIND_FUNCTIONS(machine)
+KIND_FUNCTIONS(task)
+KIND_FUNCTIONS(snapshot)
+KIND_FUNCTIONS(collection)
+KIND_FUNCTIONS(collection_snapshot)
+
+enum { KIND_MACHINE, KIND_TASK, KIND_SNAPSHOT, KIND_COLLECTION, KIND_COLLECTION_SNAPSHOT };
+
+static const Kind kinds[] = {
+        [KIND_MACHINE]  = KIND(MACHINE_INTERFACE,  machine,  MachineInfo,  machines),
+        [KIND_TASK]     = KIND(TASK_INTERFACE,     task,     TaskInfo,     tasks),
+        [KIND_SNAPSHOT] = KIND(SNAPSHOT_INTERFACE, snapshot, SnapshotInfo, snapshots),
+        [KIND_COLLECTION] = KIND(COLLECTION_INTERFACE, collection, CollectionInfo, collections),
+        [KIND_COLLECTION_SNAPSHOT] = KIND(COLLECTION_SNAPSHOT_INTERFACE, collection_snapshot, CollectionSnapshotInfo, collection_snapshots),
+};
+/* clang-format on */
+
+/* A list as all kinds have it; we are compiled with -fno-strict-aliasing, so it may be. */
+typedef struct List {
+        void **items;
+        size_t *count;
+} List;
+
+static List get_list(const Inventory *inventory, const Kind *kind) {
+        char *begin = (char *) inventory;
+
+        return (List){(void *) (begin + kind->items), (void *) (begin + kind->count)};
+}
+
+static void *get_element(List list, const Kind *kind, size_t index) {
+        return (char *) *list.items + index * kind->size;
+}
+
 void inventory_clear(Inventory *inventory) {
-        for (size_t i = 0; i < inventory->n_machines; i++)
-                machine_info_clear(inventory->machines + i);
-        for (size_t i = 0; i < inventory->n_tasks; i++)
-                task_info_clear(inventory->tasks + i);
-        for (size_t i = 0; i < inventory->n_snapshots; i++)
-                snapshot_info_clear(inventory->snapshots + i);
-        free(inventory->machines);
-        free(inventory->tasks);
-        free(inventory->snapshots);
+        for (const Kind *kind = kinds; kind < kinds + ELEMENTS(kinds); kind++) {
+                List list = get_list(inventory, kind);
+
+                for (size_t i = 0; i < *list.count; i++)
+                        kind->clear(get_element(list, kind, i));
+                free(*list.items);
+        }
         property_map_clear(manager_rows, ELEMENTS(manager_rows), inventory);
         *inventory = (Inventory){0};
 }
 
-MachineInfo *inventory_find_machine(const Inventory *inventory, const char *path) {
-        for (size_t i = 0; i < inventory->n_machines; i++)
-                if (strcmp(inventory->machines[i].path, path) == 0)
-                        return inventory->machines + i;
+static void *find(const Inventory *inventory, const Kind *kind, const char *path) {
+        List list = get_list(inventory, kind);
+
+        for (size_t i = 0; i < *list.count; i++) {
+                char **element = get_element(list, kind, i);
+
+                if (strcmp(*element, path) == 0)
+                        return element;
+        }
         return NULL;
+}
+
+static void *add(Inventory *inventory, const Kind *kind, const char *path) {
+        List list = get_list(inventory, kind);
+        char **element;
+
+        *list.items = array_grow(*list.items, *list.count, kind->size);
+        element = get_element(list, kind, (*list.count)++);
+        memset(element, 0, kind->size);
+        *element = xstrdup(path);
+        return element;
+}
+
+MachineInfo *inventory_find_machine(const Inventory *inventory, const char *path) {
+        return find(inventory, kinds + KIND_MACHINE, path);
 }
 
 TaskInfo *inventory_find_task(const Inventory *inventory, const char *path) {
-        for (size_t i = 0; i < inventory->n_tasks; i++)
-                if (strcmp(inventory->tasks[i].path, path) == 0)
-                        return inventory->tasks + i;
-        return NULL;
+        return find(inventory, kinds + KIND_TASK, path);
 }
 
 SnapshotInfo *inventory_find_snapshot(const Inventory *inventory, const char *path) {
-        for (size_t i = 0; i < inventory->n_snapshots; i++)
-                if (strcmp(inventory->snapshots[i].path, path) == 0)
-                        return inventory->snapshots + i;
-        return NULL;
+        return find(inventory, kinds + KIND_SNAPSHOT, path);
+}
+
+CollectionInfo *inventory_find_collection(const Inventory *inventory, const char *path) {
+        return find(inventory, kinds + KIND_COLLECTION, path);
+}
+
+CollectionSnapshotInfo *inventory_find_collection_snapshot(
+                const Inventory *inventory, const char *path) {
+        return find(inventory, kinds + KIND_COLLECTION_SNAPSHOT, path);
+}
+
+char *inventory_collection_snapshot_label(
+                const Inventory *inventory, const CollectionSnapshotInfo *snapshot) {
+        const CollectionInfo *collection =
+                        snapshot->collection
+                                        ? inventory_find_collection(inventory, snapshot->collection)
+                                        : NULL;
+        const char *name = snapshot->name ? snapshot->name : "";
+
+        return collection && collection->name ? xasprintf("%s/%s", collection->name, name)
+                                              : xstrdup(name);
 }
 
 static int compare_snapshots(const void *a, const void *b) {
@@ -94,34 +183,6 @@ const TaskInfo *inventory_find_active(
         return first;
 }
 
-static MachineInfo *add_machine(Inventory *inventory, const char *path) {
-        MachineInfo *vm;
-
-        inventory->machines = array_grow(inventory->machines, inventory->n_machines, sizeof(*vm));
-        vm = inventory->machines + inventory->n_machines++;
-        *vm = (MachineInfo){.path = xstrdup(path)};
-        return vm;
-}
-
-static TaskInfo *add_task(Inventory *inventory, const char *path) {
-        TaskInfo *t;
-
-        inventory->tasks = array_grow(inventory->tasks, inventory->n_tasks, sizeof(*t));
-        t = inventory->tasks + inventory->n_tasks++;
-        *t = (TaskInfo){.path = xstrdup(path)};
-        return t;
-}
-
-static SnapshotInfo *add_snapshot(Inventory *inventory, const char *path) {
-        SnapshotInfo *snapshot;
-
-        inventory->snapshots =
-                        array_grow(inventory->snapshots, inventory->n_snapshots, sizeof(*snapshot));
-        snapshot = inventory->snapshots + inventory->n_snapshots++;
-        *snapshot = (SnapshotInfo){.path = xstrdup(path)};
-        return snapshot;
-}
-
 int inventory_read_manager(Inventory *inventory, sd_bus_message *m) {
         return property_map_read(m, manager_rows, ELEMENTS(manager_rows), inventory);
 }
@@ -133,20 +194,14 @@ static int read_interface(Inventory *inventory,
                 const char *interface,
                 bool loading,
                 sd_bus_message *m) {
-        if (strcmp(interface, MACHINE_INTERFACE) == 0) {
-                MachineInfo *vm = loading ? NULL : inventory_find_machine(inventory, path);
+        for (const Kind *kind = kinds; kind < kinds + ELEMENTS(kinds); kind++) {
+                void *found = NULL;
 
-                return machine_info_read(vm ? vm : add_machine(inventory, path), m);
-        }
-        if (strcmp(interface, TASK_INTERFACE) == 0) {
-                TaskInfo *t = loading ? NULL : inventory_find_task(inventory, path);
-
-                return task_info_read(t ? t : add_task(inventory, path), m);
-        }
-        if (strcmp(interface, SNAPSHOT_INTERFACE) == 0) {
-                SnapshotInfo *found = loading ? NULL : inventory_find_snapshot(inventory, path);
-
-                return snapshot_info_read(found ? found : add_snapshot(inventory, path), m);
+                if (strcmp(interface, kind->interface) != 0)
+                        continue;
+                if (!loading)
+                        found = find(inventory, kind, path);
+                return kind->read(found ? found : add(inventory, kind, path), m);
         }
         if (strcmp(interface, MANAGER_INTERFACE) == 0)
                 return inventory_read_manager(inventory, m);
@@ -179,21 +234,14 @@ int inventory_read_object(Inventory *inventory, const char *path, sd_bus_message
 }
 
 void inventory_forget(Inventory *inventory, const char *path) {
-        MachineInfo *vm = inventory_find_machine(inventory, path);
-        TaskInfo *t = inventory_find_task(inventory, path);
-        SnapshotInfo *snapshot = inventory_find_snapshot(inventory, path);
+        for (const Kind *kind = kinds; kind < kinds + ELEMENTS(kinds); kind++) {
+                List list = get_list(inventory, kind);
+                void *found = find(inventory, kind, path);
 
-        if (vm) {
-                machine_info_clear(vm);
-                *vm = inventory->machines[--inventory->n_machines];
-        }
-        if (t) {
-                task_info_clear(t);
-                *t = inventory->tasks[--inventory->n_tasks];
-        }
-        if (snapshot) {
-                snapshot_info_clear(snapshot);
-                *snapshot = inventory->snapshots[--inventory->n_snapshots];
+                if (!found)
+                        continue;
+                kind->clear(found);
+                memmove(found, get_element(list, kind, --*list.count), kind->size);
         }
 }
 
@@ -203,10 +251,29 @@ static int compare_machines(const void *a, const void *b) {
         return strverscmp(x->name ? x->name : "", y->name ? y->name : "");
 }
 
+static int compare_collections(const void *a, const void *b) {
+        return collection_info_compare(a, b);
+}
+
+static int compare_collection_snapshots(const void *a, const void *b) {
+        return collection_snapshot_info_compare(a, b);
+}
+
 static int compare_tasks(const void *a, const void *b) {
         const TaskInfo *x = a, *y = b;
 
         return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Collections are few, so they are searched one by one. */
+char *inventory_collection_name(const Inventory *inventory, const char *path) {
+        const CollectionInfo *collection = inventory_find_collection(inventory, path);
+        const CollectionSnapshotInfo *snapshot =
+                        inventory_find_collection_snapshot(inventory, path);
+
+        if (collection && collection->name)
+                return xstrdup(collection->name);
+        return snapshot ? inventory_collection_snapshot_label(inventory, snapshot) : NULL;
 }
 
 static int compare_paths(const void *key, const void *element) {
@@ -235,7 +302,9 @@ static void name_tasks(Inventory *inventory) {
                                                               sizeof(*by_path), compare_paths);
 
                 if (found)
-                        string_replace(&t->machine, (*found)->name);
+                        string_replace(&t->subject_name, (*found)->name);
+                else if (t->subject)
+                        t->subject_name = inventory_collection_name(inventory, t->subject);
         }
 }
 
@@ -260,6 +329,23 @@ static int read_all(Inventory *inventory, sd_bus_message *m) {
         return r;
 }
 
+static void
+sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *)) {
+        /* An empty list is NULL, and qsort() takes none. */
+        if (count > 0)
+                qsort(items, count, size, compare);
+}
+
+static void sort_all(Inventory *inventory) {
+        sort(inventory->machines, inventory->n_machines, sizeof(*inventory->machines),
+                        compare_machines);
+        sort(inventory->tasks, inventory->n_tasks, sizeof(*inventory->tasks), compare_tasks);
+        sort(inventory->collections, inventory->n_collections, sizeof(*inventory->collections),
+                        compare_collections);
+        sort(inventory->collection_snapshots, inventory->n_collection_snapshots,
+                        sizeof(*inventory->collection_snapshots), compare_collection_snapshots);
+}
+
 ExitCode inventory_load(Inventory *inventory, Session *s) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = bus_client_new_call(
                         s, SERVICE_PATH, OBJECTS_INTERFACE, "GetManagedObjects");
@@ -272,13 +358,7 @@ ExitCode inventory_load(Inventory *inventory, Session *s) {
         r = read_all(inventory, reply);
         if (r < 0)
                 return bus_client_report_reply(r);
-        /* An empty list is NULL, and qsort() takes none. */
-        if (inventory->n_machines > 0)
-                qsort(inventory->machines, inventory->n_machines, sizeof(*inventory->machines),
-                                compare_machines);
-        if (inventory->n_tasks > 0)
-                qsort(inventory->tasks, inventory->n_tasks, sizeof(*inventory->tasks),
-                                compare_tasks);
+        sort_all(inventory);
         name_tasks(inventory);
         return EXIT_CODE_OK;
 }

@@ -4,6 +4,7 @@
 /* Everything that the service publishes, read with one call. */
 
 #include "bus-client.h"
+#include "collection-info.h"
 #include "machine-info.h"
 #include "snapshot-info.h"
 #include "task-info.h"
@@ -15,6 +16,10 @@ typedef struct Inventory {
         size_t n_tasks;
         SnapshotInfo *snapshots;
         size_t n_snapshots;
+        CollectionInfo *collections; /* by name */
+        size_t n_collections;
+        CollectionSnapshotInfo *collection_snapshots; /* the oldest first */
+        size_t n_collection_snapshots;
         char *version;
         char *uri;
         bool connected;
@@ -27,6 +32,17 @@ void inventory_clear(Inventory *inventory);
 MachineInfo *inventory_find_machine(const Inventory *inventory, const char *path);
 TaskInfo *inventory_find_task(const Inventory *inventory, const char *path);
 SnapshotInfo *inventory_find_snapshot(const Inventory *inventory, const char *path);
+CollectionInfo *inventory_find_collection(const Inventory *inventory, const char *path);
+CollectionSnapshotInfo *inventory_find_collection_snapshot(
+                const Inventory *inventory, const char *path);
+
+/* "COLLECTION/NAME", or the name alone if the collection is gone. */
+char *inventory_collection_snapshot_label(
+                const Inventory *inventory, const CollectionSnapshotInfo *snapshot);
+
+/* The name of the collection, or the label of the snapshot of one, at @path; NULL if it is neither.
+ */
+char *inventory_collection_name(const Inventory *inventory, const char *path);
 
 /* The snapshots of the machine at @machine, the oldest first. Freed by the caller, its elements
  * belong to the inventory. */

@@ -5,45 +5,11 @@
  * made here from the list of machines, which is read only when the service does not know the word.
  */
 
-#include <ctype.h>
 #include <string.h>
 
 #include "machine-ref.h"
 #include "message.h"
 #include "suggest.h"
-
-#define PREFIX_DIGITS_MIN 4
-
-void machine_ref_clear(MachineRef *ref) {
-        free(ref->path);
-        free(ref->name);
-        *ref = (MachineRef){0};
-}
-
-MachineRef *machine_ref_free_all(MachineRef *refs, size_t count) {
-        for (size_t i = 0; i < count; i++)
-                machine_ref_clear(refs + i);
-        free(refs);
-        return NULL;
-}
-
-bool machine_ref_matches_uuid(const char *uuid, const char *prefix) {
-        size_t digits = 0;
-
-        for (; *prefix; prefix++) {
-                if (*prefix == '-' || *prefix == '_')
-                        continue;
-                if (!isxdigit((unsigned char) *prefix))
-                        return false;
-                while (*uuid == '-')
-                        uuid++;
-                if (tolower((unsigned char) *uuid) != tolower((unsigned char) *prefix))
-                        return false;
-                uuid++;
-                digits++;
-        }
-        return digits >= PREFIX_DIGITS_MIN;
-}
 
 /* The strings point into @reply, which the caller keeps. */
 typedef struct Candidate {
@@ -84,7 +50,7 @@ static ExitCode report_unknown(const char *argument, const Candidate *candidates
         return EXIT_CODE_NOT_FOUND;
 }
 
-static ExitCode resolve_from_list(MachineRef *ref, Session *s, const char *argument) {
+static ExitCode resolve_from_list(ObjectRef *ref, Session *s, const char *argument) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = bus_client_new_call(
                         s, MANAGER_PATH, MANAGER_INTERFACE, "ListVirtualMachines");
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -100,7 +66,7 @@ static ExitCode resolve_from_list(MachineRef *ref, Session *s, const char *argum
         if (r < 0)
                 return bus_client_report_reply(r);
         for (size_t i = 0; i < count; i++) {
-                if (!machine_ref_matches_uuid(candidates[i].uuid, argument))
+                if (!object_ref_matches_uuid(candidates[i].uuid, argument))
                         continue;
                 if (found) {
                         message_error("\"%s\" fits several virtual machines (%s, %s)", argument,
@@ -111,11 +77,11 @@ static ExitCode resolve_from_list(MachineRef *ref, Session *s, const char *argum
         }
         if (!found)
                 return report_unknown(argument, candidates, count);
-        *ref = (MachineRef){xstrdup(found->path), xstrdup(found->name)};
+        *ref = (ObjectRef){xstrdup(found->path), xstrdup(found->name)};
         return EXIT_CODE_OK;
 }
 
-static ExitCode resolve_path(MachineRef *ref, Session *s, const char *path) {
+static ExitCode resolve_path(ObjectRef *ref, Session *s, const char *path) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *name = NULL;
@@ -138,11 +104,11 @@ static ExitCode resolve_path(MachineRef *ref, Session *s, const char *path) {
         r = sd_bus_message_read(reply, "v", "s", &name);
         if (r < 0)
                 return bus_client_report_reply(r);
-        *ref = (MachineRef){xstrdup(path), xstrdup(name)};
+        *ref = (ObjectRef){xstrdup(path), xstrdup(name)};
         return EXIT_CODE_OK;
 }
 
-ExitCode machine_ref_resolve(MachineRef *ref, Session *s, const char *argument) {
+ExitCode machine_ref_resolve(ObjectRef *ref, Session *s, const char *argument) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path = NULL;
@@ -165,40 +131,4 @@ ExitCode machine_ref_resolve(MachineRef *ref, Session *s, const char *argument) 
         if (r < 0)
                 return bus_client_report_reply(r);
         return resolve_path(ref, s, path);
-}
-
-static bool contains(const MachineRef *refs, size_t count, const char *path) {
-        for (size_t i = 0; i < count; i++)
-                if (strcmp(refs[i].path, path) == 0)
-                        return true;
-        return false;
-}
-
-ExitCode machine_ref_resolve_all(
-                MachineRef **ret_refs, size_t *ret_count, Session *s, char **arguments) {
-        MachineRef *refs = NULL;
-        ExitCode worst = EXIT_CODE_OK;
-        size_t count = 0;
-
-        for (; *arguments; arguments++) {
-                MachineRef ref = {0};
-                ExitCode code = machine_ref_resolve(&ref, s, *arguments);
-
-                worst = exit_code_worst(worst, code);
-                if (code == EXIT_CODE_UNREACHABLE)
-                        break;
-                if (code != EXIT_CODE_OK || contains(refs, count, ref.path)) {
-                        machine_ref_clear(&ref);
-                        continue;
-                }
-                refs = array_grow(refs, count, sizeof(*refs));
-                refs[count++] = ref;
-        }
-        if (worst != EXIT_CODE_OK) {
-                machine_ref_free_all(refs, count);
-                return worst;
-        }
-        *ret_refs = refs;
-        *ret_count = count;
-        return EXIT_CODE_OK;
 }

@@ -43,3 +43,8 @@ void message_result(const char *format, ...) {
         print_line(stdout, "", format, arguments);
         va_end(arguments);
 }
+
+void message_field(const char *label, const char *value) {
+        if (value && *value)
+                message_result("%12s: %s", label, value);
+}

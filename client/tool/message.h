@@ -9,3 +9,6 @@
 void message_error(const char *format, ...) _printf_(1, 2);  /* "virtask: ..." */
 void message_note(const char *format, ...) _printf_(1, 2);   /* as it is, on standard error */
 void message_result(const char *format, ...) _printf_(1, 2); /* as it is, on standard output */
+
+/* A line of the description of an object; nothing without a value. */
+void message_field(const char *label, const char *value);

@@ -74,6 +74,7 @@ static const struct option long_options[] = {
         {"notes",               required_argument, NULL, CODE_COMMAND + 13},
         {"ignore-disks",        no_argument,       NULL, CODE_COMMAND + 14},
         {"children",            no_argument,       NULL, CODE_COMMAND + 15},
+        {"of-collections",      no_argument,       NULL, CODE_COMMAND + 16},
         {NULL, 0, NULL, 0},
 };
 /* clang-format on */

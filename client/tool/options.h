@@ -36,6 +36,7 @@ typedef enum CommandOption {
         OPTION_NOTES = 1 << 13,
         OPTION_IGNORE_DISKS = 1 << 14,
         OPTION_CHILDREN = 1 << 15,
+        OPTION_OF_COLLECTIONS = 1 << 16,
 } CommandOption;
 
 typedef struct Options {

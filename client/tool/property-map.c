@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "path-list.h"
 #include "property-map.h"
 
 static const PropertyRow *find_row(const PropertyRow *rows, size_t count, const char *name) {
@@ -16,29 +17,7 @@ static const PropertyRow *find_row(const PropertyRow *rows, size_t count, const 
         return NULL;
 }
 
-static void store(const PropertyRow *row, void *field, const void *value) {
-        switch (row->type) {
-        case 's':
-        case 'o':
-                string_replace(field, *(const char *const *) value);
-                break;
-        case 'b':
-                *(bool *) field = *(const int *) value != 0;
-                break;
-        case 'q':
-                *(uint32_t *) field = *(const uint16_t *) value;
-                break;
-        case 'u':
-                *(uint32_t *) field = *(const uint32_t *) value;
-                break;
-        default:
-                *(uint64_t *) field = *(const uint64_t *) value;
-        }
-}
-
-static int read_value(sd_bus_message *m, const PropertyRow *row, void *object) {
-        const char signature[] = {row->type, '\0'};
-        const char *contents = NULL;
+static int read_basic(sd_bus_message *m, char type, void *field) {
         union {
                 const char *string;
                 int boolean;
@@ -46,6 +25,39 @@ static int read_value(sd_bus_message *m, const PropertyRow *row, void *object) {
                 uint32_t uint32;
                 uint64_t uint64;
         } value = {0};
+        int r = sd_bus_message_read_basic(m, type, &value);
+
+        if (r < 0)
+                return r;
+        switch (type) {
+        case 's':
+        case 'o':
+                string_replace(field, value.string);
+                break;
+        case 'b':
+                *(bool *) field = value.boolean != 0;
+                break;
+        case 'q':
+                *(uint32_t *) field = value.uint16;
+                break;
+        case 'u':
+                *(uint32_t *) field = value.uint32;
+                break;
+        default:
+                *(uint64_t *) field = value.uint64;
+        }
+        return 0;
+}
+
+static int read_paths(sd_bus_message *m, PathList *list) {
+        path_list_clear(list);
+        return path_list_read(list, m);
+}
+
+static int read_value(sd_bus_message *m, const PropertyRow *row, void *object) {
+        const char basic[] = {row->type, '\0'};
+        const char *signature = row->type == 'a' ? "ao" : basic, *contents = NULL;
+        void *field = (char *) object + row->offset;
         int r = sd_bus_message_peek_type(m, NULL, &contents);
 
         if (r < 0)
@@ -53,13 +65,9 @@ static int read_value(sd_bus_message *m, const PropertyRow *row, void *object) {
         if (!contents || strcmp(contents, signature) != 0)
                 return sd_bus_message_skip(m, "v");
         r = sd_bus_message_enter_container(m, SD_BUS_TYPE_VARIANT, signature);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_read_basic(m, row->type, &value);
-        if (r < 0)
-                return r;
-        store(row, (char *) object + row->offset, &value);
-        return sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = row->type == 'a' ? read_paths(m, field) : read_basic(m, row->type, field);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
 int property_map_read(sd_bus_message *m, const PropertyRow *rows, size_t count, void *object) {
@@ -93,5 +101,7 @@ void property_map_clear(const PropertyRow *rows, size_t count, void *object) {
 
                 if (rows[i].type == 's' || rows[i].type == 'o')
                         string_replace(field, NULL);
+                else if (rows[i].type == 'a')
+                        path_list_clear(field);
         }
 }

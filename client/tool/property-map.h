@@ -7,7 +7,7 @@
 
 #include "common.h"
 
-/* Types: s and o are owned char *, u and q uint32_t, t uint64_t, b bool. */
+/* Types: s and o are owned char *, a a PathList (ao), u and q uint32_t, t uint64_t, b bool. */
 typedef struct PropertyRow {
         const char *name;
         char type;

@@ -10,16 +10,17 @@
 
 /* clang-format off */
 static const PropertyRow rows[] = {
-        {"ID",               's', offsetof(SnapshotInfo, id)},
-        {"Name",             's', offsetof(SnapshotInfo, name)},
-        {"VirtualMachine",   'o', offsetof(SnapshotInfo, machine)},
-        {"Parent",           'o', offsetof(SnapshotInfo, parent)},
-        {"Notes",            's', offsetof(SnapshotInfo, notes)},
-        {"CreationTime",     't', offsetof(SnapshotInfo, created)},
-        {"SnapshotType",     'q', offsetof(SnapshotInfo, type)},
-        {"ConsistencyLevel", 'q', offsetof(SnapshotInfo, consistency)},
-        {"HasSavedState",    'b', offsetof(SnapshotInfo, has_memory)},
-        {"IsCurrent",        'b', offsetof(SnapshotInfo, is_current)},
+        {"ID",                 's', offsetof(SnapshotInfo, id)},
+        {"Name",               's', offsetof(SnapshotInfo, name)},
+        {"VirtualMachine",     'o', offsetof(SnapshotInfo, machine)},
+        {"Parent",             'o', offsetof(SnapshotInfo, parent)},
+        {"Notes",              's', offsetof(SnapshotInfo, notes)},
+        {"CreationTime",       't', offsetof(SnapshotInfo, created)},
+        {"SnapshotType",       'q', offsetof(SnapshotInfo, type)},
+        {"ConsistencyLevel",   'q', offsetof(SnapshotInfo, consistency)},
+        {"HasSavedState",      'b', offsetof(SnapshotInfo, has_memory)},
+        {"IsCurrent",          'b', offsetof(SnapshotInfo, is_current)},
+        {"SnapshotCollection", 'o', offsetof(SnapshotInfo, collection_snapshot)},
 };
 
 static const struct {
@@ -52,6 +53,10 @@ bool snapshot_info_is_root(const SnapshotInfo *snapshot) {
         return !snapshot->parent || strcmp(snapshot->parent, "/") == 0;
 }
 
+bool snapshot_info_is_part(const SnapshotInfo *snapshot) {
+        return snapshot->collection_snapshot && strcmp(snapshot->collection_snapshot, "/") != 0;
+}
+
 const char *snapshot_info_type_word(const SnapshotInfo *snapshot) {
         for (size_t i = 0; i < ELEMENTS(types); i++)
                 if (types[i].type == snapshot->type)
@@ -79,6 +84,8 @@ void snapshot_info_to_json(const SnapshotInfo *snapshot, JsonWriter *w, const ch
         json_unsigned(w, "consistency_level", snapshot->consistency);
         json_unsigned(w, "creation_time_us", snapshot->created);
         json_string(w, "notes", snapshot->notes);
+        json_string(w, "collection_snapshot",
+                        snapshot_info_is_part(snapshot) ? snapshot->collection_snapshot : NULL);
         json_string(w, "path", snapshot->path);
         json_end(w, '}');
 }

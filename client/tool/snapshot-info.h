@@ -20,6 +20,7 @@ typedef struct SnapshotInfo {
         uint32_t consistency;
         bool has_memory;
         bool is_current;
+        char *collection_snapshot; /* path of what it is a part of, "/" for nothing */
 } SnapshotInfo;
 
 int snapshot_info_read(SnapshotInfo *snapshot, sd_bus_message *m);
@@ -30,6 +31,9 @@ int snapshot_info_compare(const SnapshotInfo *a, const SnapshotInfo *b);
 
 /* Whether it was made when no snapshot was the current one. */
 bool snapshot_info_is_root(const SnapshotInfo *snapshot);
+
+/* Whether it was taken together with those of other machines. */
+bool snapshot_info_is_part(const SnapshotInfo *snapshot);
 
 /* full, disks, recovery. */
 const char *snapshot_info_type_word(const SnapshotInfo *snapshot);

@@ -10,12 +10,6 @@
 #include "snapshot-ref.h"
 #include "suggest.h"
 
-void snapshot_ref_clear(SnapshotRef *ref) {
-        free(ref->path);
-        free(ref->label);
-        *ref = (SnapshotRef){0};
-}
-
 static bool is_text(const char *text, const char *argument) {
         return text && strcmp(text, argument) == 0;
 }
@@ -86,7 +80,7 @@ static void report_unknown(
 }
 
 ExitCode snapshot_ref_resolve(
-                SnapshotRef *ref, Session *s, const MachineRef *machine, const char *argument) {
+                ObjectRef *ref, Session *s, const ObjectRef *machine, const char *argument) {
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
         const SnapshotInfo *found;
@@ -98,7 +92,7 @@ ExitCode snapshot_ref_resolve(
         list = inventory_snapshots_of(&inventory, machine->path, &count);
         found = snapshot_ref_find(list, count, argument, &matches);
         if (found) {
-                *ref = (SnapshotRef){xstrdup(found->path), snapshot_info_label(found)};
+                *ref = (ObjectRef){xstrdup(found->path), snapshot_info_label(found)};
                 return EXIT_CODE_OK;
         }
         if (matches > 1)

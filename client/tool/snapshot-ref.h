@@ -3,18 +3,13 @@
 
 /* A snapshot as the user names it: ID, unique name, or object path. */
 
-#include "machine-ref.h"
+#include "object-ref.h"
 #include "snapshot-info.h"
 
-typedef struct SnapshotRef {
-        char *path;
-        char *label; /* name and ID for messages */
-} SnapshotRef;
-
-/* Says what is wrong if @machine has no such snapshot, or if several have the name. */
+/* Its name tells the ID too. Says what is wrong if @machine has no such snapshot, or if several
+ * have the name. */
 ExitCode snapshot_ref_resolve(
-                SnapshotRef *ref, Session *s, const MachineRef *machine, const char *argument);
-void snapshot_ref_clear(SnapshotRef *ref);
+                ObjectRef *ref, Session *s, const ObjectRef *machine, const char *argument);
 
 /* The one that @argument means, NULL if there is none or if it is a name of several; @ret_count
  * tells which of both. An ID always means the snapshot that has it, whatever others are named:

@@ -135,22 +135,17 @@ static void lose_errno(FeedTask *t, int r) {
         lose(t, &error);
 }
 
-/* The name of the machine; a deleted one has none. */
+/* The name of the subject; a deleted one has none. */
 static int on_name_read(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         FeedTask *t = userdata;
         const char *name = NULL;
 
         if (!sd_bus_message_is_method_error(reply, NULL) &&
                         sd_bus_message_read(reply, "v", "s", &name) > 0)
-                string_replace(&t->info.machine, name);
+                string_replace(&t->info.subject_name, name);
         t->ready = true;
         changed(t);
         return 0;
-}
-
-static bool has_machine(const TaskInfo *info) {
-        return info->subject &&
-               strncmp(info->subject, MACHINE_PATH_PREFIX, strlen(MACHINE_PATH_PREFIX)) == 0;
 }
 
 static void read_task(FeedTask *t);
@@ -158,6 +153,7 @@ static void read_task(FeedTask *t);
 static int on_task_read(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         FeedTask *t = userdata;
         const sd_bus_error *error = sd_bus_message_get_error(reply);
+        const TaskSubjectKind *kind;
         int r;
 
         if (error) {
@@ -170,8 +166,10 @@ static int on_task_read(sd_bus_message *reply, void *userdata, sd_bus_error *ret
                 return 0;
         }
         r = task_info_read(&t->info, reply);
-        if (r >= 0 && !t->info.machine && has_machine(&t->info))
-                r = call_async(t, t->info.subject, on_name_read, "Get", MACHINE_INTERFACE, "Name");
+        kind = t->info.subject_name ? NULL : task_info_subject_kind(&t->info);
+        if (r >= 0 && kind)
+                r = call_async(t, t->info.subject, on_name_read, "Get", kind->interface,
+                                kind->property);
         else
                 t->ready = true;
         if (r < 0)
@@ -188,7 +186,7 @@ static void read_task(FeedTask *t) {
                 lose_errno(t, r);
 }
 
-void task_feed_add(TaskFeed *feed, const char *path, const char *machine) {
+void task_feed_add(TaskFeed *feed, const char *path, const char *subject_name) {
         FeedTask *t;
 
         if (find(feed, path))
@@ -196,7 +194,7 @@ void task_feed_add(TaskFeed *feed, const char *path, const char *machine) {
         t = xcalloc(1, sizeof(*t));
         t->feed = feed;
         t->info.path = xstrdup(path);
-        t->info.machine = machine ? xstrdup(machine) : NULL;
+        t->info.subject_name = subject_name ? xstrdup(subject_name) : NULL;
         feed->tasks = array_grow(feed->tasks, feed->n_tasks, sizeof(*feed->tasks));
         feed->tasks[feed->n_tasks++] = t;
         read_task(t);

@@ -12,7 +12,7 @@ typedef struct TaskFeed TaskFeed;
 typedef struct FeedTask {
         TaskFeed *feed;
         TaskInfo info;
-        bool ready;        /* info has been read, info.machine too */
+        bool ready;        /* info has been read, its subject_name too */
         bool finished;     /* ended, or lost; a hook may set it to hear no more of the task */
         sd_bus_error lost; /* why nothing more can be known about it; empty if it ended */
 
@@ -40,9 +40,9 @@ static inline void task_feed_freep(TaskFeed **feed) {
         (void) task_feed_free(*feed);
 }
 
-/* Follows one more task; does nothing if it is followed already. @machine may be NULL: then it is
- * looked up. */
-void task_feed_add(TaskFeed *feed, const char *path, const char *machine);
+/* Follows one more task; does nothing if it is followed already. @subject_name may be NULL: then it
+ * is looked up. */
+void task_feed_add(TaskFeed *feed, const char *path, const char *subject_name);
 
 /* From now on follows every task that is announced. */
 int task_feed_follow_new(TaskFeed *feed);

@@ -18,6 +18,8 @@ static const PropertyRow rows[] = {
         {"Description",      's', offsetof(TaskInfo, description)},
         {"Operation",        's', offsetof(TaskInfo, operation)},
         {"Subject",          'o', offsetof(TaskInfo, subject)},
+        {"Parent",           'o', offsetof(TaskInfo, parent)},
+        {"SubTasks",         'a', offsetof(TaskInfo, parts)},
         {"ResultObject",     'o', offsetof(TaskInfo, result_object)},
         {"StatusText",       's', offsetof(TaskInfo, status_text)},
         {"IsComplete",       'b', offsetof(TaskInfo, is_complete)},
@@ -55,6 +57,14 @@ static const struct {
         {"snapshot-destroy",      "Deleted a snapshot of"},
         {"snapshot-destroy-tree", "Deleted snapshots of"},
         {"snapshot-clear-state",  "Cleared the memory of a snapshot of"},
+        {"group-apply",           "Reverted to"},
+        {"group-destroy",         "Deleted snapshot"},
+};
+
+static const TaskSubjectKind subject_kinds[] = {
+        {MACHINE_PATH_PREFIX,             MACHINE_INTERFACE,             "Name",        "Machine",    "machine"},
+        {COLLECTION_PATH_PREFIX,          COLLECTION_INTERFACE,          "ElementName", "Collection", "collection"},
+        {COLLECTION_SNAPSHOT_PATH_PREFIX, COLLECTION_SNAPSHOT_INTERFACE, "ElementName", "Snapshot",   NULL},
 };
 /* clang-format on */
 
@@ -69,7 +79,7 @@ int task_info_read(TaskInfo *t, sd_bus_message *m) {
 void task_info_clear(TaskInfo *t) {
         property_map_clear(rows, ELEMENTS(rows), t);
         free(t->path);
-        free(t->machine);
+        free(t->subject_name);
         *t = (TaskInfo){0};
 }
 
@@ -92,6 +102,21 @@ char *task_info_path(const char *argument) {
         if (*end || value > UINT32_MAX)
                 return NULL;
         return xasprintf("%s%lu", TASK_PATH_PREFIX, value);
+}
+
+static bool has_prefix(const char *path, const char *prefix) {
+        return path && strncmp(path, prefix, strlen(prefix)) == 0;
+}
+
+bool task_info_is_part(const TaskInfo *t) {
+        return has_prefix(t->parent, TASK_PATH_PREFIX);
+}
+
+const TaskSubjectKind *task_info_subject_kind(const TaskInfo *t) {
+        for (size_t i = 0; i < ELEMENTS(subject_kinds); i++)
+                if (has_prefix(t->subject, subject_kinds[i].path_prefix))
+                        return subject_kinds + i;
+        return NULL;
 }
 
 bool task_info_is_cancelled(const TaskInfo *t) {
@@ -152,6 +177,16 @@ uint64_t task_info_left(const TaskInfo *t) {
         return difference(t->expected_end_time, now_realtime());
 }
 
+/* "machine" and "collection", one of which is null. */
+static void subject_to_json(const TaskInfo *t, JsonWriter *w) {
+        const TaskSubjectKind *kind = task_info_subject_kind(t);
+
+        for (size_t i = 0; i < ELEMENTS(subject_kinds); i++)
+                if (subject_kinds[i].key)
+                        json_string(w, subject_kinds[i].key,
+                                        kind == subject_kinds + i ? t->subject_name : NULL);
+}
+
 static void error_to_json(const TaskInfo *t, JsonWriter *w) {
         if (!t->is_complete || t->result == RESULT_SUCCESS) {
                 json_string(w, "error", NULL);
@@ -189,12 +224,23 @@ static void log_to_json(JsonWriter *w, sd_bus_message *log) {
         json_end(w, ']');
 }
 
+static void parts_to_json(const TaskInfo *t, JsonWriter *w) {
+        if (task_info_is_part(t))
+                json_unsigned(w, "parent", strtoul(task_info_number(t->parent), NULL, 10));
+        else
+                json_string(w, "parent", NULL);
+        json_begin(w, "sub_tasks", '[');
+        for (size_t i = 0; i < t->parts.count; i++)
+                json_unsigned(w, NULL, strtoul(task_info_number(t->parts.paths[i]), NULL, 10));
+        json_end(w, ']');
+}
+
 void task_info_to_json(
                 const TaskInfo *t, JsonWriter *w, sd_bus_message *results, sd_bus_message *log) {
         json_begin(w, NULL, '{');
         json_unsigned(w, "id", t->id);
         json_string(w, "operation", t->operation);
-        json_string(w, "machine", t->machine);
+        subject_to_json(t, w);
         json_string(w, "state", task_info_state(t));
         if (t->progress_valid || t->is_complete)
                 json_unsigned(w, "percent", t->percent);
@@ -219,6 +265,7 @@ void task_info_to_json(
         json_string(w, "path", t->path);
         json_string(w, "subject", t->subject);
         json_string(w, "result_object", t->result_object);
+        parts_to_json(t, w);
         if (log)
                 log_to_json(w, log);
         json_end(w, '}');

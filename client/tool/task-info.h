@@ -7,15 +7,18 @@
 
 #include "exit-code.h"
 #include "json.h"
+#include "path-list.h"
 
 typedef struct TaskInfo {
         char *path;
-        char *machine; /* name of the machine that it is about, NULL if unknown */
+        char *subject_name; /* of the machine or collection that it is about, NULL if unknown */
 
         uint32_t id;
         char *description;
         char *operation;
         char *subject;
+        char *parent;        /* path of the task that it is a part of, "/" for none */
+        PathList parts;      /* one for each machine of a collection */
         char *result_object; /* what was made, "/" for nothing */
         char *status_text;
         bool is_complete;
@@ -39,6 +42,14 @@ typedef struct TaskInfo {
         char *owner;
 } TaskInfo;
 
+typedef struct TaskSubjectKind {
+        const char *path_prefix;
+        const char *interface;
+        const char *property;
+        const char *title; /* "Machine" */
+        const char *key;   /* in JSON, NULL for none */
+} TaskSubjectKind;
+
 /* Reads the a{sv} next in @m: all properties, or those that changed. */
 int task_info_read(TaskInfo *t, sd_bus_message *m);
 void task_info_clear(TaskInfo *t);
@@ -49,6 +60,12 @@ const char *task_info_number(const char *path);
 /* The path of a task that the user names by number, "#number" or path; NULL if it is none of these.
  */
 char *task_info_path(const char *argument);
+
+/* Whether it is a part of another task. */
+bool task_info_is_part(const TaskInfo *t);
+
+/* What kind of object its subject is, and where the name of that stands. NULL: unknown. */
+const TaskSubjectKind *task_info_subject_kind(const TaskInfo *t);
 
 /* running, done, failed, cancelled. */
 const char *task_info_state(const TaskInfo *t);

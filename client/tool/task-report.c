@@ -5,9 +5,11 @@
  * cmd-watch.c on the event loop; the short questions to the service that are asked here have a
  * small timeout. */
 
+#include <stddef.h>
 #include <string.h>
 
 #include "message.h"
+#include "property-map.h"
 #include "task-private.h"
 #include "task-report.h"
 #include "text.h"
@@ -40,31 +42,108 @@ static char *made_snapshot(Session *s, const TaskInfo *t) {
         return bus_client_read_string(s, t->result_object, SNAPSHOT_INTERFACE, "ID");
 }
 
-static void print_success(Session *s, const TaskInfo *t, const TaskReportMode *mode) {
-        _cleanup_free_ char *id = made_snapshot(s, t);
-        _cleanup_free_ char *past = id ? xasprintf("Took snapshot %s of", id) : NULL;
+/* What a snapshot of a collection has as its results, in microseconds; NULL for what is not told:
+ * they are for the owner only, and are 0 where no guest ran. */
+typedef struct Moments {
+        char *spread;
+        char *stopped;
+} Moments;
+
+/* clang-format off */
+static const PropertyRow moment_rows[] = {
+        {"SpreadUSec",  's', offsetof(Moments, spread)},
+        {"StoppedUSec", 's', offsetof(Moments, stopped)},
+};
+/* clang-format on */
+
+/* Of less than 10 ms the tenths count, too. */
+static void add_moment(Buffer *b, const char *words, const char *text) {
+        char *end = NULL;
+        uint64_t usec = text ? strtoull(text, &end, 10) : 0;
+
+        if (usec == 0 || *end)
+                return;
+        buffer_add(b, words);
+        if (usec < 10 * USEC_PER_MSEC)
+                buffer_add_format(b, "%.1f ms", (double) usec / (double) USEC_PER_MSEC);
+        else
+                text_add_duration(b, usec);
+}
+
+static void add_moments(Buffer *b, Session *s, const TaskInfo *t) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = task_private_results(s, t->path);
+        Moments moments = {0};
+
+        if (results && property_map_read(results, moment_rows, ELEMENTS(moment_rows), &moments) >=
+                                        0) {
+                add_moment(b, " within ", moments.spread);
+                add_moment(b, ", stopped for ", moments.stopped);
+        }
+        property_map_clear(moment_rows, ELEMENTS(moment_rows), &moments);
+}
+
+static void add_machines(Buffer *b, const TaskInfo *t) {
+        buffer_add_format(b, "%zu machine%s", t->parts.count, t->parts.count == 1 ? "" : "s");
+}
+
+static bool made_collection_snapshot(const TaskInfo *t) {
+        return t->result_object && strncmp(t->result_object, COLLECTION_SNAPSHOT_PATH_PREFIX,
+                                                   strlen(COLLECTION_SNAPSHOT_PATH_PREFIX)) == 0;
+}
+
+static void print_collection_snapshot(Session *s, const TaskInfo *t) {
+        _cleanup_free_ char *name = bus_client_read_string(
+                        s, t->result_object, COLLECTION_SNAPSHOT_INTERFACE, "ElementName");
         _cleanup_buffer_ Buffer b = {0};
 
+        add_machines(&b, t);
+        add_moments(&b, s, t);
+        message_result("Snapshot '%s' of collection '%s' taken: %s.", or_empty(name),
+                        or_empty(t->subject_name), buffer_text(&b));
+}
+
+/* "Reverted alpine to base" */
+static char *tell_success(Session *s, const TaskInfo *t, const TaskReportMode *mode) {
+        _cleanup_free_ char *id = made_snapshot(s, t);
+        _cleanup_free_ char *past = id ? xasprintf("Took snapshot %s of", id) : NULL;
+
+        if (mode->sentence)
+                return xstrdup(mode->sentence);
+        return xasprintf("%s %s%s",
+                        past         ? past
+                        : mode->past ? mode->past
+                                     : task_info_past(t),
+                        t->subject_name ? t->subject_name : or_empty(t->description),
+                        or_empty(mode->suffix));
+}
+
+static void print_success(Session *s, const TaskInfo *t, const TaskReportMode *mode) {
+        _cleanup_free_ char *sentence = tell_success(s, t, mode);
+        _cleanup_buffer_ Buffer b = {0};
+
+        if (made_collection_snapshot(t)) {
+                print_collection_snapshot(s, t);
+                return;
+        }
+        if (t->parts.count > 0) {
+                add_machines(&b, t);
+                buffer_add(&b, ", ");
+        }
         if (t->bytes_done > 0) {
                 text_add_size(&b, t->bytes_done);
                 buffer_add(&b, ", ");
         }
         text_add_duration(&b, task_info_duration(t));
-        message_result("%s %s%s (%s)",
-                        past         ? past
-                        : mode->past ? mode->past
-                                     : task_info_past(t),
-                        t->machine ? t->machine : or_empty(t->description), or_empty(mode->suffix),
-                        buffer_text(&b));
+        message_result("%s (%s)", sentence, buffer_text(&b));
 }
 
 static void print_cancelled(Session *s, const TaskInfo *t) {
         _cleanup_free_ char *state = NULL;
 
-        if (t->subject && t->machine)
+        if (t->subject && t->subject_name)
                 state = bus_client_read_string(s, t->subject, MACHINE_INTERFACE, "StateName");
         if (state)
-                message_error("task %u cancelled; %s is %s", t->id, t->machine, state);
+                message_error("task %u cancelled; %s is %s", t->id, t->subject_name, state);
         else
                 message_error("task %u cancelled", t->id);
 }

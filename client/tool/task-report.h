@@ -11,6 +11,7 @@ typedef struct TaskReportMode {
                                  another end is not */
         const char *past;     /* "Restored" instead of the word of the operation; may be NULL */
         const char *suffix;   /* " to base" behind the name of the machine; may be NULL */
+        const char *sentence; /* "Reverted to web/base", instead of all this; may be NULL */
 } TaskReportMode;
 
 /* Prints how @t ended, or why that can not be known, and returns the exit code. */

@@ -4,6 +4,7 @@
  * moment. */
 
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "terminal.h"
 
@@ -17,4 +18,8 @@ size_t terminal_rows(int fd, size_t fallback) {
         struct winsize size = {0};
 
         return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : fallback;
+}
+
+size_t terminal_table_width(bool full) {
+        return isatty(STDOUT_FILENO) && !full ? terminal_columns(STDOUT_FILENO, 80) : 0;
 }

@@ -7,46 +7,65 @@
 
 #include "verbs.h"
 
-#define MACHINE  VERB_ARGUMENT_MACHINE
-#define SNAPSHOT VERB_ARGUMENT_SNAPSHOT
-#define TASK     VERB_ARGUMENT_TASK
-#define NONE     VERB_ARGUMENT_NONE
+#define MACHINE             VERB_ARGUMENT_MACHINE
+#define SNAPSHOT            VERB_ARGUMENT_SNAPSHOT
+#define COLLECTION          VERB_ARGUMENT_COLLECTION
+#define NEW_COLLECTION      VERB_ARGUMENT_NEW_COLLECTION
+#define NEW_MEMBER          VERB_ARGUMENT_NEW_MEMBER
+#define MEMBER              VERB_ARGUMENT_MEMBER
+#define COLLECTION_SNAPSHOT VERB_ARGUMENT_COLLECTION_SNAPSHOT
+#define TASK                VERB_ARGUMENT_TASK
+#define NONE                VERB_ARGUMENT_NONE
 
 #define SNAPSHOT_OPTIONS                                                                           \
         (OPTION_DISKS_ONLY | OPTION_RECOVERY | OPTION_QUIESCE | OPTION_NOTES |                     \
                         OPTION_IGNORE_DISKS | OPTION_QUEUE)
 
+#define COLLECTION_SNAPSHOT_OPTIONS                                                                \
+        (OPTION_RECOVERY | OPTION_QUIESCE | OPTION_NOTES | OPTION_IGNORE_DISKS | OPTION_QUEUE)
+
 /* clang-format off */
 const Verb verbs[] = {
-        {"Machines",  "list",            "",                                "Show all machines (the default)",                 NONE,                      0, 0,  0,                                                true,  cmd_list},
-        {NULL,        "show",            "VM [-p NAME] [--value]",          "Show one machine, or some of its properties",     MACHINE,                   1, 1,  OPTION_PROPERTY | OPTION_VALUE,                   true,  cmd_show},
-        {NULL,        "start",           "VM... [--paused] [--force-boot]", "Start, from the saved state if there is one",     MACHINE,                   1, -1, OPTION_PAUSED | OPTION_FORCE_BOOT | OPTION_QUEUE, true,  cmd_control_task},
-        {NULL,        "save",            "VM... [--bypass-cache]",          "Save memory to disk and turn off",                MACHINE,                   1, -1, OPTION_BYPASS_CACHE | OPTION_QUEUE,               true,  cmd_control_task},
-        {NULL,        "restore",         "VM... [--paused]",                "Start from the saved state, which must exist",    MACHINE,                   1, -1, OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_control_task},
-        {NULL,        "poweroff",        "VM... [--force]",                 "Cut the power",                                   MACHINE,                   1, -1, OPTION_FORCE | OPTION_QUEUE,                      true,  cmd_control_task},
-        {NULL,        "reset",           "VM...",                           "Press the reset button",                          MACHINE,                   1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
-        {NULL,        "suspend",         "VM...",                           "Stop the processors; nothing is stored",          MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,        "resume",          "VM...",                           "Let a suspended machine go on",                   MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,        "discard",         "VM...",                           "Drop the saved state",                            MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,        "register",        "FILE|-",                          "Make a machine of a libvirt definition",          VERB_ARGUMENT_FILE,        1, 1,  0,                                                true,  cmd_register},
-        {NULL,        "unregister",      "VM...",                           "Forget the definition; files stay",               MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
-        {NULL,        "delete",          "VM...",                           "Remove definition and saved state; disks stay",   MACHINE,                   1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
-        {"Snapshots", "snapshots",       "VM",                              "Show the snapshots of a machine as a tree",       MACHINE,                   1, 1,  0,                                                true,  cmd_snapshots},
-        {NULL,        "snapshot",        "VM [NAME] [--disks-only]",        "Take a snapshot, of a running guest with memory", VERB_ARGUMENT_ONE_MACHINE, 1, 2,  SNAPSHOT_OPTIONS,                                 true,  cmd_snapshot},
-        {NULL,        "revert",          "VM SNAPSHOT [--paused]",          "Bring the machine back to a snapshot",            SNAPSHOT,                  2, 2,  OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_revert},
-        {NULL,        "delete-snapshot", "VM SNAPSHOT [--children]",        "Remove a snapshot, or all below it too",          SNAPSHOT,                  2, 2,  OPTION_CHILDREN | OPTION_QUEUE,                   true,  cmd_remove_snapshot},
-        {NULL,        "clear-snapshot",  "VM SNAPSHOT",                     "Remove the memory of a snapshot",                 SNAPSHOT,                  2, 2,  OPTION_QUEUE,                                     true,  cmd_remove_snapshot},
-        {NULL,        "rename-snapshot", "VM SNAPSHOT NEWNAME",             "Give a snapshot another name",                    SNAPSHOT,                  3, 3,  0,                                                true,  cmd_rename_snapshot},
-        {"Tasks",     "tasks",           "[VM] [--all]",                    "Show unfinished tasks, or all",                   MACHINE,                   0, 1,  OPTION_ALL,                                       true,  cmd_tasks},
-        {NULL,        "task",            "ID",                              "Show one task with its log",                      TASK,                      1, 1,  0,                                                true,  cmd_task},
-        {NULL,        "wait",            "ID... [--any]",                   "Wait for the end of tasks",                       TASK,                      1, -1, OPTION_ANY,                                       true,  cmd_wait},
-        {NULL,        "cancel",          "ID...|--vm=VM",                   "Cancel tasks",                                    TASK,                      0, -1, OPTION_VM,                                        true,  cmd_cancel},
-        {NULL,        "watch",           "[ID]",                            "Follow the progress of all tasks, or of one",     TASK,                      0, 1,  0,                                                true,  cmd_watch},
-        {NULL,        "monitor",         "",                                "Print every event of the service",                NONE,                      0, 0,  0,                                                true,  cmd_monitor},
-        {"Service",   "status",          "",                                "Show the service and its hypervisor",             NONE,                      0, 0,  0,                                                true,  cmd_status},
-        {NULL,        "completion",      "bash",                            "Print the completion script of a shell",          VERB_ARGUMENT_SHELL,       1, 1,  0,                                                false, cmd_completion},
-        {NULL,        "help",            "[COMMAND]",                       "Show this help, or that of a command",            NONE,                      0, 1,  0,                                                false, cmd_help},
-        {NULL,        "version",         "",                                "Show the version of this tool",                   NONE,                      0, 0,  0,                                                false, cmd_version},
+        {"Machines",    "list",                       "",                                "Show all machines (the default)",                    NONE,                      0, 0,  0,                                                true,  cmd_list},
+        {NULL,          "show",                       "VM [-p NAME] [--value]",          "Show one machine, or some of its properties",        MACHINE,                   1, 1,  OPTION_PROPERTY | OPTION_VALUE,                   true,  cmd_show},
+        {NULL,          "start",                      "VM... [--paused] [--force-boot]", "Start, from the saved state if there is one",        MACHINE,                   1, -1, OPTION_PAUSED | OPTION_FORCE_BOOT | OPTION_QUEUE, true,  cmd_control_task},
+        {NULL,          "save",                       "VM... [--bypass-cache]",          "Save memory to disk and turn off",                   MACHINE,                   1, -1, OPTION_BYPASS_CACHE | OPTION_QUEUE,               true,  cmd_control_task},
+        {NULL,          "restore",                    "VM... [--paused]",                "Start from the saved state, which must exist",       MACHINE,                   1, -1, OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_control_task},
+        {NULL,          "poweroff",                   "VM... [--force]",                 "Cut the power",                                      MACHINE,                   1, -1, OPTION_FORCE | OPTION_QUEUE,                      true,  cmd_control_task},
+        {NULL,          "reset",                      "VM...",                           "Press the reset button",                             MACHINE,                   1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
+        {NULL,          "suspend",                    "VM...",                           "Stop the processors; nothing is stored",             MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,          "resume",                     "VM...",                           "Let a suspended machine go on",                      MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,          "discard",                    "VM...",                           "Drop the saved state",                               MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,          "register",                   "FILE|-",                          "Make a machine of a libvirt definition",             VERB_ARGUMENT_FILE,        1, 1,  0,                                                true,  cmd_register},
+        {NULL,          "unregister",                 "VM...",                           "Forget the definition; files stay",                  MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},
+        {NULL,          "delete",                     "VM...",                           "Remove definition and saved state; disks stay",      MACHINE,                   1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
+        {"Snapshots",   "snapshots",                  "VM",                              "Show the snapshots of a machine as a tree",          MACHINE,                   1, 1,  0,                                                true,  cmd_snapshots},
+        {NULL,          "snapshot",                   "VM [NAME] [--disks-only]",        "Take a snapshot, of a running guest with memory",    VERB_ARGUMENT_ONE_MACHINE, 1, 2,  SNAPSHOT_OPTIONS,                                 true,  cmd_snapshot},
+        {NULL,          "revert",                     "VM SNAPSHOT [--paused]",          "Bring the machine back to a snapshot",               SNAPSHOT,                  2, 2,  OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_revert},
+        {NULL,          "delete-snapshot",            "VM SNAPSHOT [--children]",        "Remove a snapshot, or all below it too",             SNAPSHOT,                  2, 2,  OPTION_CHILDREN | OPTION_QUEUE,                   true,  cmd_remove_snapshot},
+        {NULL,          "clear-snapshot",             "VM SNAPSHOT",                     "Remove the memory of a snapshot",                    SNAPSHOT,                  2, 2,  OPTION_QUEUE,                                     true,  cmd_remove_snapshot},
+        {NULL,          "rename-snapshot",            "VM SNAPSHOT NEWNAME",             "Give a snapshot another name",                       SNAPSHOT,                  3, 3,  0,                                                true,  cmd_rename_snapshot},
+        {"Collections", "collections",                "",                                "Show all collections of machines",                   NONE,                      0, 0,  0,                                                true,  cmd_collections},
+        {NULL,          "collection",                 "COLLECTION",                      "Show the members of a collection and its snapshots", COLLECTION,                1, 1,  0,                                                true,  cmd_collection},
+        {NULL,          "define-collection",          "NAME [MEMBER...]",                "Make a collection of machines that belong together", NEW_COLLECTION,            1, -1, OPTION_OF_COLLECTIONS,                            true,  cmd_define_collection},
+        {NULL,          "add-member",                 "COLLECTION MEMBER...",            "Take machines (or collections) into a collection",   NEW_MEMBER,                2, -1, 0,                                                true,  cmd_add_member},
+        {NULL,          "remove-member",              "COLLECTION MEMBER...",            "Take them out again; their snapshots stay",          MEMBER,                    2, -1, 0,                                                true,  cmd_remove_member},
+        {NULL,          "rename-collection",          "COLLECTION NEWNAME",              "Give a collection another name",                     COLLECTION,                2, 2,  0,                                                true,  cmd_rename_collection},
+        {NULL,          "delete-collection",          "COLLECTION",                      "Forget a collection; members and snapshots stay",    COLLECTION,                1, 1,  0,                                                true,  cmd_delete_collection},
+        {NULL,          "snapshot-collection",        "COLLECTION [NAME]",               "Take a snapshot of all its machines at one moment",  COLLECTION,                1, 2,  COLLECTION_SNAPSHOT_OPTIONS,                      true,  cmd_snapshot_collection},
+        {NULL,          "revert-collection",          "SNAPSHOT",                        "Bring all machines back to a snapshot",              COLLECTION_SNAPSHOT,       1, 1,  OPTION_QUEUE,                                     true,  cmd_revert_collection},
+        {NULL,          "delete-collection-snapshot", "SNAPSHOT",                        "Remove a snapshot of all machines",                  COLLECTION_SNAPSHOT,       1, 1,  OPTION_QUEUE,                                     true,  cmd_delete_collection_snapshot},
+        {NULL,          "rename-collection-snapshot", "SNAPSHOT NEWNAME",                "Give a snapshot of a collection another name",       COLLECTION_SNAPSHOT,       2, 2,  0,                                                true,  cmd_rename_collection_snapshot},
+        {"Tasks",       "tasks",                      "[VM] [--all]",                    "Show unfinished tasks, or all",                      MACHINE,                   0, 1,  OPTION_ALL,                                       true,  cmd_tasks},
+        {NULL,          "task",                       "ID",                              "Show one task with its log",                         TASK,                      1, 1,  0,                                                true,  cmd_task},
+        {NULL,          "wait",                       "ID... [--any]",                   "Wait for the end of tasks",                          TASK,                      1, -1, OPTION_ANY,                                       true,  cmd_wait},
+        {NULL,          "cancel",                     "ID...|--vm=VM",                   "Cancel tasks",                                       TASK,                      0, -1, OPTION_VM,                                        true,  cmd_cancel},
+        {NULL,          "watch",                      "[ID]",                            "Follow the progress of all tasks, or of one",        TASK,                      0, 1,  0,                                                true,  cmd_watch},
+        {NULL,          "monitor",                    "",                                "Print every event of the service",                   NONE,                      0, 0,  0,                                                true,  cmd_monitor},
+        {"Service",     "status",                     "",                                "Show the service and its hypervisor",                NONE,                      0, 0,  0,                                                true,  cmd_status},
+        {NULL,          "completion",                 "bash",                            "Print the completion script of a shell",             VERB_ARGUMENT_SHELL,       1, 1,  0,                                                false, cmd_completion},
+        {NULL,          "help",                       "[COMMAND]",                       "Show this help, or that of a command",               NONE,                      0, 1,  0,                                                false, cmd_help},
+        {NULL,          "version",                    "",                                "Show the version of this tool",                      NONE,                      0, 0,  0,                                                false, cmd_version},
         {0},
 };
 /* clang-format on */

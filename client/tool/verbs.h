@@ -11,6 +11,11 @@ typedef enum VerbArgument {
         VERB_ARGUMENT_MACHINE,
         VERB_ARGUMENT_ONE_MACHINE, /* the first word, others are free */
         VERB_ARGUMENT_SNAPSHOT,    /* the first word a machine, the second one of its snapshots */
+        VERB_ARGUMENT_COLLECTION,  /* the first word, others are free */
+        VERB_ARGUMENT_NEW_COLLECTION, /* the first word is free, others are what it may have */
+        VERB_ARGUMENT_NEW_MEMBER,     /* the first word a collection, others what it may have */
+        VERB_ARGUMENT_MEMBER,         /* the first word a collection, others what it has */
+        VERB_ARGUMENT_COLLECTION_SNAPSHOT, /* the first word, others are free */
         VERB_ARGUMENT_TASK,
         VERB_ARGUMENT_FILE,
         VERB_ARGUMENT_SHELL,
@@ -44,6 +49,17 @@ ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_revert(Session *s, const char *verb, char **arguments);
 ExitCode cmd_remove_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_rename_snapshot(Session *s, const char *verb, char **arguments);
+ExitCode cmd_collections(Session *s, const char *verb, char **arguments);
+ExitCode cmd_collection(Session *s, const char *verb, char **arguments);
+ExitCode cmd_define_collection(Session *s, const char *verb, char **arguments);
+ExitCode cmd_add_member(Session *s, const char *verb, char **arguments);
+ExitCode cmd_remove_member(Session *s, const char *verb, char **arguments);
+ExitCode cmd_rename_collection(Session *s, const char *verb, char **arguments);
+ExitCode cmd_delete_collection(Session *s, const char *verb, char **arguments);
+ExitCode cmd_snapshot_collection(Session *s, const char *verb, char **arguments);
+ExitCode cmd_revert_collection(Session *s, const char *verb, char **arguments);
+ExitCode cmd_delete_collection_snapshot(Session *s, const char *verb, char **arguments);
+ExitCode cmd_rename_collection_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_tasks(Session *s, const char *verb, char **arguments);
 ExitCode cmd_task(Session *s, const char *verb, char **arguments);
 ExitCode cmd_wait(Session *s, const char *verb, char **arguments);

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "agent.h"
 #include "event-loop.h"
 #include "message.h"
 #include "progress.h"
@@ -28,7 +29,7 @@
 typedef struct PendingCall {
         sd_bus_message *message;
         char *what;
-        char *machine;
+        char *subject_name;
 } PendingCall;
 
 struct TaskWait {
@@ -60,7 +61,7 @@ TaskWait *task_wait_free(TaskWait *w) {
         for (size_t i = 0; i < w->n_calls; i++) {
                 sd_bus_message_unref(w->calls[i].message);
                 free(w->calls[i].what);
-                free(w->calls[i].machine);
+                free(w->calls[i].subject_name);
         }
         free(w->calls);
         (void) sd_bus_detach_event(w->session->bus);
@@ -315,7 +316,7 @@ static void add_started(TaskWait *w, const PendingCall *call, const char *path) 
         const Options *options = &w->session->options;
 
         if (options->wait || options->json != JSON_MODE_OFF) {
-                task_feed_add(w->feed, path, call->machine);
+                task_feed_add(w->feed, path, call->subject_name);
                 return;
         }
         progress_hide(w->progress);
@@ -410,10 +411,11 @@ TaskWait *task_wait_new(Session *s, const TaskWaitMode *mode) {
         return STEAL_POINTER(w);
 }
 
-void task_wait_add_call(TaskWait *w, sd_bus_message *m, const char *what, const char *machine) {
+void task_wait_add_call(
+                TaskWait *w, sd_bus_message *m, const char *what, const char *subject_name) {
         w->calls = array_grow(w->calls, w->n_calls, sizeof(*w->calls));
-        w->calls[w->n_calls++] = (PendingCall){
-                        sd_bus_message_ref(m), xstrdup(what), machine ? xstrdup(machine) : NULL};
+        w->calls[w->n_calls++] = (PendingCall){sd_bus_message_ref(m), xstrdup(what),
+                        subject_name ? xstrdup(subject_name) : NULL};
 }
 
 void task_wait_add_task(TaskWait *w, const char *path) {
@@ -426,4 +428,20 @@ ExitCode task_wait_run(TaskWait *w) {
         start_next_call(w);
         code = event_loop_run(w->event);
         return exit_code_worst(code, w->worst);
+}
+
+ExitCode task_wait_for_call(Session *s,
+                sd_bus_message *m,
+                const char *what,
+                const char *subject_name,
+                const TaskReportMode *report) {
+        const TaskWaitMode mode = {.cancel_on_interrupt = true, .report = *report};
+        _cleanup_(task_wait_freep) TaskWait *w = NULL;
+
+        agent_open(s);
+        w = task_wait_new(s, &mode);
+        if (!w)
+                return EXIT_CODE_FAILED;
+        task_wait_add_call(w, m, what, subject_name);
+        return task_wait_run(w);
 }

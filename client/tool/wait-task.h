@@ -24,11 +24,18 @@ static inline void task_wait_freep(TaskWait **w) {
 
 /* A call to be made by task_wait_run(), which answers with a task to wait for. @what is for
  * messages ("save alpine"),
- * @machine is its name. */
-void task_wait_add_call(TaskWait *w, sd_bus_message *m, const char *what, const char *machine);
+ * @subject_name is what it is about. */
+void task_wait_add_call(TaskWait *w, sd_bus_message *m, const char *what, const char *subject_name);
 
 /* A task that exists. */
 void task_wait_add_task(TaskWait *w, const char *path);
 
 /* Until all tasks have ended, or what the options say. Prints results and errors. */
 ExitCode task_wait_run(TaskWait *w);
+
+/* All of this for the one call @m: begins a task and waits for its end, which Ctrl-C cancels. */
+ExitCode task_wait_for_call(Session *s,
+                sd_bus_message *m,
+                const char *what,
+                const char *subject_name,
+                const TaskReportMode *report);

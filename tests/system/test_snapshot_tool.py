@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The commands of the tool about snapshots, on real guests."""
 
-import json
 import os
 import re
 import select
@@ -9,11 +8,10 @@ import signal
 import subprocess
 
 import pytest
-from harness import BUILD, Scratch
+from harness import Scratch
 from harness.process import TIMEOUT
 from qemu_house import BIG, House
-
-OK, FAILED, USAGE, NOT_FOUND, STATE, CANCELLED = 0, 1, 2, 3, 6, 130
+from tool import CANCELLED, FAILED, NOT_FOUND, STATE, USAGE, Tool, undated
 
 # libvirt leaves a disk out that several machines write to.
 SHARED_DISK = """\
@@ -23,42 +21,6 @@ SHARED_DISK = """\
   <target dev="hdb" bus="ide"/>
   <shareable/>
 </disk>"""
-
-
-class Tool:
-    """virtask, at the bus of a house."""
-
-    def __init__(self, house):
-        self.environment = {**os.environ, 'DBUS_SYSTEM_BUS_ADDRESS': house.bus.address, 'TZ': 'UTC',
-                            'PATH': f'{BUILD}:{os.environ["PATH"]}'}
-
-    def start(self, *arguments, locale='C.UTF-8'):
-        return subprocess.Popen([BUILD / 'virtask', *arguments], text=True, env={**self.environment, 'LC_ALL': locale},
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def run(self, *arguments, code=OK, **keywords):
-        """What it prints, and what it says beside that."""
-        process = self.start(*arguments, **keywords)
-        output, errors = process.communicate(timeout=TIMEOUT)
-        assert process.returncode == code, (arguments, process.returncode, output, errors)
-        return output, errors
-
-    def say(self, *arguments, **keywords):
-        """What it prints."""
-        return self.run(*arguments, **keywords)[0]
-
-    def fail(self, code, *arguments):
-        """Why it fails; it prints nothing."""
-        output, errors = self.run(*arguments, code=code)
-        assert output == ''
-        return errors
-
-    def read(self, *arguments):
-        return json.loads(self.say(*arguments, '--json'))
-
-    def complete(self, *words):
-        """The candidates for the last word of the line."""
-        return self.say('__complete', str(len(words)), 'virtask', *words).splitlines()
 
 
 @pytest.fixture(scope='module')
@@ -90,10 +52,6 @@ def running(house, machine):
 def big(house):
     """A guest whose memory takes time. Its tests leave nothing behind."""
     return house.register('big', memory=BIG)
-
-
-def undated(text):
-    return re.sub(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d', 'DATE', text)
 
 
 def ids(tool, machine):
@@ -150,7 +108,8 @@ def test_json_has_everything(tool, house, forest):
     created = house.client.get(path, 'Snapshot', 'CreationTime')
     assert snapshots[-1] == {
         'id': 'last-one', 'name': 'last one', 'parent': 'right', 'current': True, 'type': 'recovery', 'snapshot_type': 32768,
-        'memory': False, 'consistency_level': 2, 'creation_time_us': created, 'notes': 'two\nlines', 'path': path}
+        'memory': False, 'consistency_level': 2, 'creation_time_us': created, 'notes': 'two\nlines',
+        'collection_snapshot': None, 'path': path}
 
 
 def test_show_has_the_number_and_the_current_one(tool, forest):
@@ -241,12 +200,13 @@ def written(house):
 def begin_stuck(tool, house, big, pid):
     """Stops QEMU in the middle of a snapshot. The tool and the task; None if we were too late."""
     process = tool.start('snapshot', 'big', 'half')
-    task = house.client.wait(lambda: house.client.get(big.path, 'VirtualMachine', 'ActiveTasks'))[0]
+    while not (tasks := house.client.get(big.path, 'VirtualMachine', 'ActiveTasks')) and process.poll() is None:
+        house.pass_time(0.001)
     while process.poll() is None and written(house) < 1 << 20:
         house.pass_time(0.001)  # nobody tells of that
     os.kill(pid, signal.SIGSTOP)
     if process.poll() is None and written(house) < BIG << 19:
-        return process, task
+        return process, tasks[0]
     os.kill(pid, signal.SIGCONT)
     process.communicate(timeout=TIMEOUT)
     tool.run('delete-snapshot', 'big', 'half')

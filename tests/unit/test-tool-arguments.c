@@ -6,7 +6,7 @@
 
 #include "util/error-table.h"
 
-#include "machine-ref.h"
+#include "object-ref.h"
 #include "options.h"
 #include "suggest.h"
 #include "task-info.h"
@@ -58,16 +58,16 @@ static void a_task_is_a_number_or_a_path(void) {
 static void a_uuid_has_beginnings(void) {
         const char *uuid = "6695eb01-f6a4-8304-79aa-97f2502e193f";
 
-        g_assert_true(machine_ref_matches_uuid(uuid, "6695"));
-        g_assert_true(machine_ref_matches_uuid(uuid, "6695EB01F6"));
-        g_assert_true(machine_ref_matches_uuid(uuid, "6695eb01-f6"));
-        g_assert_true(machine_ref_matches_uuid(uuid, "6695eb01_f6a4_8304_79aa_97f2502e193f"));
-        g_assert_true(machine_ref_matches_uuid(uuid, uuid));
-        g_assert_false(machine_ref_matches_uuid(uuid, "669"));
-        g_assert_false(machine_ref_matches_uuid(uuid, "6696"));
-        g_assert_false(machine_ref_matches_uuid(uuid, ""));
-        g_assert_false(machine_ref_matches_uuid(uuid, "----"));
-        g_assert_false(machine_ref_matches_uuid(uuid, "6695eb01-f6a4-8304-79aa-97f2502e193f0"));
+        g_assert_true(object_ref_matches_uuid(uuid, "6695"));
+        g_assert_true(object_ref_matches_uuid(uuid, "6695EB01F6"));
+        g_assert_true(object_ref_matches_uuid(uuid, "6695eb01-f6"));
+        g_assert_true(object_ref_matches_uuid(uuid, "6695eb01_f6a4_8304_79aa_97f2502e193f"));
+        g_assert_true(object_ref_matches_uuid(uuid, uuid));
+        g_assert_false(object_ref_matches_uuid(uuid, "669"));
+        g_assert_false(object_ref_matches_uuid(uuid, "6696"));
+        g_assert_false(object_ref_matches_uuid(uuid, ""));
+        g_assert_false(object_ref_matches_uuid(uuid, "----"));
+        g_assert_false(object_ref_matches_uuid(uuid, "6695eb01-f6a4-8304-79aa-97f2502e193f0"));
 }
 
 static void a_slip_of_the_finger_is_near(void) {

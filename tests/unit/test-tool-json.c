@@ -93,7 +93,8 @@ static void a_failed_task_has_its_error(void) {
         TaskInfo t = {.id = 8,
                         .path = (char *) "/org/virtask1/task/8",
                         .operation = (char *) "vm-save",
-                        .machine = (char *) "alpine",
+                        .subject = (char *) "/org/virtask1/vm/_1",
+                        .subject_name = (char *) "alpine",
                         .is_complete = true,
                         .percent = 40,
                         .result = 4,
@@ -106,8 +107,8 @@ static void a_failed_task_has_its_error(void) {
 
         task_info_to_json(&t, &w, NULL, NULL);
         g_assert_true(g_str_has_prefix(buffer_text(&w.out),
-                        "{\"id\":8,\"operation\":\"vm-save\",\"machine\":\"alpine\",\"state\":"
-                        "\"failed\","
+                        "{\"id\":8,\"operation\":\"vm-save\",\"machine\":\"alpine\","
+                        "\"collection\":null,\"state\":\"failed\","
                         "\"percent\":40,\"duration_us\":15,\"error\":{\"name\":\"E\",\"hresult\":"
                         "2147942512,"
                         "\"message\":\"full\"},\"result\":{}"));
