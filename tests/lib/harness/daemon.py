@@ -3,12 +3,15 @@
 
 import contextlib
 import os
+import pathlib
 import re
 import select
 import signal
 import socket
+import threading
 import time
 
+from .client import Deadline
 from .namespace import Namespace, qemu_user
 from .process import TIMEOUT, Process
 from .source import BUILD
@@ -116,6 +119,29 @@ class Daemon:
             yield
         finally:
             self.environment = saved
+
+    @contextlib.contextmanager
+    def stopped_before(self, function):
+        """Has it stop before it calls this function of libvirt; wait_stopped() waits for that, and it goes on at the end. Needs the environment of
+        stop_points()."""
+        pathlib.Path(self.environment['VIRTASK_STOP_BEFORE']).write_text(function, encoding='ascii')
+        try:
+            yield
+        finally:
+            if self.process.running:
+                self.process.signal(signal.SIGCONT)
+
+    @staticmethod
+    def stop_points(scratch):
+        return {'LD_PRELOAD': str(BUILD / 'tests/stop-point.so'), 'VIRTASK_STOP_BEFORE': str(scratch / 'stop-before'),
+                'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+
+    def wait_stopped(self):
+        waiter = threading.Thread(target=os.waitid, args=(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT), daemon=True)
+        waiter.start()
+        waiter.join(TIMEOUT)
+        if waiter.is_alive() or not self.process.running:
+            raise Deadline(f'virtaskd did not stop:\n{self.log}')
 
     def wait_killed(self):
         assert self.process.wait() == -signal.SIGKILL
