@@ -36,14 +36,15 @@ BUILDS = {
 OUTSIDE = {
     'contract': ['contract'],
     'snapshots': ['system/test_snapshot*.py'],
-    'system': ['system/test_[!s]*.py'],
+    'system': ['system/test_[ibot]*.py'],
+    'groups': ['system/test_[acp]*.py'],
     'bus': ['bus'],
     'auth': ['auth'],
 }
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
-SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py')
+SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py', 'test_application_consistency.py')
 # Mostly wait for QEMU, so other steps run beside them; but the full counts have the machine for themselves.
-BESIDE = ('snapshots', 'snapshots-address', 'system-address')
+BESIDE = ('snapshots', 'snapshots-address', 'groups', 'groups-address', 'system-address')
 
 SANITIZERS = {
     'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:fast_unwind_on_malloc=0',

@@ -51,7 +51,11 @@ def late():
         house = start_house(scratch, 'embed')
         machine = Snapshots(house, house.register('late', kind=LinuxGuest))
         machine.guest.do(f"echo '{HOLD}' >/run/freeze")
-        yield machine, machine.begin(DISKS, ConsistencyLevel=1)
+        task = machine.begin(DISKS, ConsistencyLevel=1)
+        yield machine, task
+        if house.client.objects().get(task, {}).get('org.virtask1.Task', {}).get('IsComplete') is False:
+            machine.guest.do('touch /run/go')
+            end_of(machine, task)
 
 
 def assert_status(machine, status):
@@ -236,7 +240,7 @@ def test_libvirt_fails_while_the_guest_is_frozen(machine):
         machine.house.daemon.wait_stopped()
         overlay.write_text('foreign', encoding='ascii')
     properties = end_of(machine, task)
-    assert properties['ErrorName'] == f'{ERROR}NotSupported' and overlay.read_text(encoding='ascii') == 'foreign', properties
+    assert properties['ErrorName'] == f'{ERROR}NotSupported' and overlay.read_text(encoding='ascii') == 'foreign', properties['ErrorDescription']
     overlay.unlink()
     assert_nothing_made(machine, properties)
     guest.wait_line('hook thaw', begin)
@@ -300,6 +304,6 @@ def test_a_guest_that_dies_while_it_is_frozen(late):
         end_qemu(house.below.qemu_pid('late'), str(house.below.root))
     properties = end_of(machine, task)
     assert house.state(machine.guest) == 'turned-off'
-    # If libvirt has heard of it before it takes the snapshot, that is one of a machine that is off, and says so.
-    assert properties['ErrorName'] in ('', f'{ERROR}Backend'), properties
-    assert [machine.get(path)['ConsistencyLevel'] for path in machine.paths[-1:]] in ([], [2])
+    # libvirt may have seen the end before, and takes a snapshot of a machine that is off.
+    if properties['ErrorName'] != f'{ERROR}Backend':
+        assert_complete(machine, properties, level=2)
