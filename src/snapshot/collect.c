@@ -39,6 +39,8 @@ typedef struct Work {
         uint64_t done, total;
 } Work;
 
+#define OPERATIONAL_STATUS_MERGING 32772
+
 /* The work of one merge. */
 typedef struct Merge {
         Job *job;
@@ -370,6 +372,7 @@ static bool merge(Job *job,
                 GError **error) {
         const Merge merge = {job, domain, tree, base, base->users->pdata[0], work};
 
+        job_operational_status(job, OPERATIONAL_STATUS_MERGING);
         job_status(job, "merging disks");
         job_log(job, LOG_INFO, "Merging an image of disk %s into the one below", base->target);
         if (merge.top->running ? !merge_running(&merge, error) : !merge_offline(&merge, error))

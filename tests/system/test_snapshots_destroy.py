@@ -240,6 +240,17 @@ def test_what_writes_into_images_can_not_be_cancelled(machine, method):
     assert machine.client.wait_task(task)['ResultName'] == 'success'
 
 
+@pytest.mark.parametrize('state', ['turned-off', 'running'])
+def test_the_machine_says_when_it_merges(machine, state):
+    paths = machine.chain(1)
+    machine.bring(state)
+    seen = len(machine.client.signals)
+    machine.do(paths[1], 'Destroy')
+    announced = [signal.changed['OperationalStatus'] for signal in machine.client.signals[seen:]
+                 if signal.path == machine.guest.path and signal.member == 'PropertiesChanged' and 'OperationalStatus' in signal.changed]
+    assert announced == [[11, 32770], [11, 32772], [2]]
+
+
 def test_the_progress_is_that_of_all_merges(machine):
     """In bytes, and never back."""
     mib = 128
