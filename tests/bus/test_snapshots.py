@@ -71,11 +71,11 @@ def test_a_snapshot_has_its_properties(tree, client):
     assert client.get_all(path('root'), SNAPSHOT) == {
         'Name': 'root', 'ID': 'root', 'VirtualMachine': MACHINE, 'Parent': '/', 'Children': [path('old'), path('young')],
         'CreationTime': CREATED * 1_000_000, 'SnapshotType': 3, 'VirtualSystemType': REALIZED, 'ConsistencyLevel': 0,
-        'HasSavedState': False, 'IsCurrent': False, 'Notes': 'the <first> one'}
+        'HasSavedState': False, 'IsCurrent': False, 'SnapshotCollection': '/', 'Notes': 'the <first> one'}
     assert client.get_all(path('old'), SNAPSHOT) == {
         'Name': 'old', 'ID': 'old', 'VirtualMachine': MACHINE, 'Parent': path('root'), 'Children': [path('leaf')],
         'CreationTime': (CREATED + 10) * 1_000_000, 'SnapshotType': 2, 'VirtualSystemType': REALIZED, 'ConsistencyLevel': 0,
-        'HasSavedState': True, 'IsCurrent': False, 'Notes': ''}
+        'HasSavedState': True, 'IsCurrent': False, 'SnapshotCollection': '/', 'Notes': ''}
 
 
 def test_the_machine_knows_its_snapshots(tree, client):
