@@ -15,6 +15,7 @@
  *
  * A snapshot inside its image is reverted to by libvirt. */
 
+#include <libvirt/virterror.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -314,8 +315,10 @@ static bool note_waste(Job *job,
 
 /* The replacement; every step may be done twice. */
 
+/* It may be ending already, by the hand of a daemon that died since. */
 static bool end_guest(virDomainPtr domain, GError **error) {
-        if (virDomainIsActive(domain) == 1 && virDomainDestroy(domain) < 0)
+        if (virDomainIsActive(domain) == 1 && virDomainDestroy(domain) < 0 &&
+                        virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
                 return fail(error, domain, "end");
         if (virDomainHasManagedSaveImage(domain, 0) == 1 &&
                         virDomainManagedSaveRemove(domain, 0) < 0)
