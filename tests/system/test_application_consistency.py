@@ -276,7 +276,21 @@ def test_libvirtd_dies_while_the_guest_is_frozen(machine, moment):
         assert_nothing_made(machine, properties)
 
 
-# --- The other guest ---
+# --- The other house ---
+
+def test_a_guest_with_firmware_variables(late):
+    """It is stopped while they are copied, and frozen before."""
+    house = late[0].house
+    guest = house.register('uefi', boot=False, kind=LinuxGuest, uefi=True, memory=256)
+    machine = Snapshots(house, guest)
+    house.do(guest, 'Startup')
+    guest.wait(lambda: guest.ticks > 0, 'the guest to count', timeout=180)
+    path = assert_complete(machine, end_of(machine, machine.begin(DISKS, ConsistencyLevel=1)))
+    FileSystem(machine, path).assert_clean()
+    guest.wait_ticks(3)
+    assert guest.hooks() == ['freeze', 'thaw'] and machine.state_files()
+    house.do(guest, 'TurnOff')
+
 
 def test_a_freeze_that_takes_too_long(late):
     """Nobody knows whether it will freeze in the end; when it does, it is thawed."""

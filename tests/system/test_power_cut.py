@@ -5,6 +5,7 @@ what was reported as done stays done."""
 
 import os
 import random
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 from harness import Kept, PowerScratch, replay
@@ -34,13 +35,18 @@ class Power:
         self.guest = self.house.register('web1', boot=False, memory=32, devices=second_disk(scratch, 'web1'))
         self.machine = Snapshots(self.house, self.guest)
         self.known = prepare(self.machine, state, *kinds)
+        self.images, self.memories = self.machine.images(), self._read_memories()
         begin = scratch.position
         self.task = action(self.machine)
         properties = self.client.wait_task(self.task)
         self.recording = (scratch.log, begin, scratch.position)
+        self.memories |= self._read_memories()
         assert properties['ResultName'] == 'success', properties['ErrorDescription']
         self.off()
         scratch.stop_recording()
+
+    def _read_memories(self):
+        return {path.name: path.read_bytes() for path in self.house.below.saved_states.glob(f'{self.guest.uuid}.*')}
 
     def off(self):
         """All processes are gone at once."""
@@ -81,7 +87,7 @@ class Power:
         if self.task in self.client.objects():
             return self.client.get(self.task, 'Task', 'ResultName') == 'success'
         if self.name.startswith('apply'):
-            return self.client.get(self.guest.path, 'VirtualMachine', 'CurrentSnapshot') == self.known[0]
+            return self.machine.images() != self.images
         return len(self.machine.paths) != len(self.known)
 
     def _check_result(self, reported):
@@ -93,6 +99,8 @@ class Power:
         assert done or not reported
         assert len(paths) == len(self.known) + (change if done else 0)
         machine.assert_reads(OLD if done and kind == 'apply' else NOW, targets=['hdb'])
+        memories = self._read_memories()
+        assert all(self.memories[name] == content for name, content in memories.items()), 'memory that is not whole'
         for path in paths:
             machine.assert_reads(OLD if path in self.known else NOW, path, targets=['hdb'])
 
@@ -103,6 +111,9 @@ class Power:
         process = self.guest.processes + 1
         self.house.do(self.guest, 'Startup')
         self.guest.wait_first_tick(process)
+        status = ElementTree.parse(self.house.below.root / 'run/qemu/web1.xml').getroot()
+        assert {disk.find('source').get('file') for disk in status.findall('domain/devices/disk')} == \
+            {path for path, _ in self.machine.images().values()}, 'the guest runs on other images than its definition has'
 
 
 def test_the_disk_keeps_what_was_synced():
