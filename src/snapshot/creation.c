@@ -14,11 +14,8 @@
 
 #include "snapshot/creation.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <syslog.h>
-#include <unistd.h>
 
 #include "backend/backend-error.h"
 #include "backend/saved-image.h"
@@ -26,11 +23,11 @@
 #include "bus/bus-path.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
-#include "snapshot/collect.h"
 #include "snapshot/freeze.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/libvirt-files.h"
 #include "snapshot/names.h"
+#include "snapshot/overlays.h"
 #include "snapshot/state-file.h"
 #include "snapshot/tree.h"
 
@@ -433,69 +430,10 @@ bool creation_is_under_way(virDomainPtr domain) {
         return type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_SNAPSHOT;
 }
 
-/* libvirt had changed the disks, and not yet noted the snapshot: what was written since then is in
- * the overlay, and goes back into the image below. */
-static bool take_back(Job *job,
-                virDomainPtr domain,
-                const SnapshotTree *tree,
-                char **overlays,
-                GError **error) {
-        g_autoptr(GHashTable) made = g_hash_table_new(g_str_hash, g_str_equal);
-        g_autoptr(GHashTable) below = g_hash_table_new(g_str_hash, g_str_equal);
-
-        for (unsigned i = 0; overlays[i]; i++) {
-                const TreeImage *image = g_hash_table_lookup(tree->images, overlays[i]);
-
-                if (!image || !image->backing)
-                        continue;
-                g_hash_table_add(made, image->path);
-                g_hash_table_add(below, image->backing);
-        }
-        return image_notes_add(domain, IMAGE_MADE, made, error) &&
-               image_notes_add(domain, IMAGE_HIDDEN, below, error) &&
-               collect_images(job, domain, error);
-}
-
-/* Somebody else may have made a file where the overlay was to be, and libvirt have failed because
- * of it. Of ours the content may have been lost in a power cut, but it is not another's. */
-static bool is_strange(const SnapshotTree *tree, const char *path) {
-        static const char magic[] = {'Q', 'F', 'I', (char) 0xfb}, nothing[sizeof(magic)];
-        char begin[sizeof(magic)] = "";
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        bool read_all = fd >= 0 && read(fd, begin, sizeof(begin)) >= 0;
-        g_autoptr(ImageInfo) info = NULL;
-
-        if (fd < 0)
-                return errno != ENOENT;
-        (void) close(fd);
-        if (!read_all)
-                return true;
-        if (memcmp(begin, magic, sizeof(magic)) != 0)
-                return memcmp(begin, nothing, sizeof(nothing)) != 0;
-        info = image_info_read(path, "qcow2", NULL);
-        return info && info->backing && !g_hash_table_contains(tree->images, info->backing);
-}
-
-static bool remove_overlay(Job *job, const SnapshotTree *tree, const char *path, GError **error) {
-        if (!*path || g_hash_table_contains(tree->images, path))
-                return true;
-        if (!is_strange(tree, path))
-                return image_remove(path, error);
-        job_log(job, LOG_WARNING, "'%s' is no overlay of ours and stays", path);
-        return true;
-}
-
 static bool remove_overlays(Job *job, virDomainPtr domain, GError **error) {
-        const char *text = job_recall(job, MEMORY_OVERLAYS);
-        g_auto(GStrv) paths = g_strsplit(text ?: "", "\n", -1);
-        g_autoptr(SnapshotTree) tree = snapshot_tree_read(domain, error);
+        g_auto(GStrv) overlays = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
 
-        if (!tree)
-                return false;
-        for (unsigned i = 0; paths[i]; i++)
-                if (!remove_overlay(job, tree, paths[i], error))
-                        return false;
-        return take_back(job, domain, tree, paths, error);
+        return overlays_remove(job, domain, overlays, error);
 }
 
 static bool is_lost(const GError *error) {
