@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -17,6 +18,8 @@ LOG_LINES = 100
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'root: needs root, for mount namespaces or other users')
+    # A shell has what it starts in the background ignore Ctrl-C, and that would be inherited by the tool.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

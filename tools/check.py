@@ -145,7 +145,7 @@ class Check:
                  if not brief or path.name not in SLOW]
         report = self.logs / f'{name}-{step}.xml'
         report.unlink(missing_ok=True)
-        status = self.run(['/usr/bin/python3', '-m', 'pytest', '-ras' if self.long else '-ra', f'--junitxml={report}',
+        status = self.run(['/usr/bin/python3', '-m', 'pytest', '-ra', *(['-s'] if self.long else []), f'--junitxml={report}',
                            *files],
                           environment={'VIRTASK_BUILD': str(self.build / name), 'VIRTASK_LINUX': str(self.build / 'linux-guest'),
                                        'VIRTASK_LONG': str(int(self.long)),
@@ -216,10 +216,10 @@ class Check:
             ('demo-root', self.demo_as_root),
         ]
 
-    def random_moments(self, path):
-        """What the tests say of them: their seeds, and how many met an operation in the middle."""
+    def findings(self, path):
+        """What the tests say of random moments (their seeds, and how many met an operation in the middle), and of what they count and measure."""
         for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
-            if match := re.search(r'[a-z][^:]*: (seed \d+|\d+ of \d+ in the middle)$', line):
+            if match := re.search(r'[a-z][^:]*: (seed \d+|\d+ of \d+ in the middle)$|\d+ cells$|\d+ guests stopped within .*', line):
                 yield match.group().rpartition('::')[2]
 
     def step(self, name, action):
@@ -234,7 +234,7 @@ class Check:
         word = 'FAILED' if count.failed else 'ok'
         text = [f'{word:8}{name:20}{time.monotonic() - begin:7.1f} s   {count}']
         if self.long:
-            text += [f'    {line}' for line in self.random_moments(path)]
+            text += [f'    {line}' for line in self.findings(path)]
         if count.failed:
             lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
             text += [f'    {line}' for line in [*lines[-LOG_LINES:], f'-- {path}']]

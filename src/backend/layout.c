@@ -26,17 +26,20 @@ void layout_of_uri(const char *text, Layout *ret) {
                 ret->definitions = g_strdup("/etc/libvirt/qemu");
                 ret->save = g_strdup("/var/lib/libvirt/qemu/save");
                 ret->snapshots = g_strdup("/var/lib/libvirt/qemu/snapshot");
+                ret->tpm = g_strdup("/var/lib/libvirt/swtpm");
                 ret->run = g_strdup("/run/libvirt/qemu");
         } else if (g_str_equal(g_uri_get_path(uri), "/session")) {
                 ret->definitions = g_build_filename(g_get_user_config_dir(), "libvirt/qemu", NULL);
                 ret->save = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
                 ret->snapshots = g_build_filename(
                                 g_get_user_config_dir(), "libvirt/qemu/snapshot", NULL);
+                ret->tpm = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/swtpm", NULL);
                 ret->run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
         } else if (g_str_equal(g_uri_get_path(uri), "/embed") && (ret->root = embedded_root(uri))) {
                 ret->definitions = g_build_filename(ret->root, "etc/qemu", NULL);
                 ret->save = g_build_filename(ret->root, "lib/qemu/save", NULL);
                 ret->snapshots = g_build_filename(ret->root, "lib/qemu/snapshot", NULL);
+                ret->tpm = g_build_filename(ret->root, "lib/swtpm", NULL);
                 ret->run = g_build_filename(ret->root, "run/qemu", NULL);
         }
 }
@@ -57,5 +60,6 @@ void layout_clear(Layout *layout) {
         g_free(layout->definitions);
         g_free(layout->save);
         g_free(layout->snapshots);
+        g_free(layout->tpm);
         g_free(layout->run);
 }

@@ -14,6 +14,7 @@ typedef struct Layout {
         char *save;        /* directory of the managed save images */
         char *snapshots;   /* has a directory for each domain with snapshots, and that a file for
                               each */
+        char *tpm;         /* has a directory for each domain with an emulated TPM, by UUID */
         char *run;         /* directory of the PID files */
 } Layout;
 

@@ -20,7 +20,8 @@ typedef enum SavedImageState {
 char *saved_image_path(virDomainPtr domain);
 
 /* Where a file of a snapshot that is no disk would be, whether it is there or not; NULL where
- * libvirt's directories are out of reach. "kind" is "memory" (as a saved image) or "nvram". */
+ * libvirt's directories are out of reach. "kind" is "memory" (as a saved image), "nvram" or "tpm".
+ */
 char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const char *kind);
 
 /* All such files of a machine that are there, also half ones: paths, owned. */

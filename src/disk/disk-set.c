@@ -7,7 +7,7 @@
  *              <devices> <disk type= device=> <driver type=>, <source file=>, <target dev=>,
  *                                             <readonly/>, <shareable/>, <transient/>,
  *                                             <backingStore>, <mirror>
- *                        <tpm> <backend type=> <source path=> */
+ *                        <tpm> <backend type=> */
 
 #include "disk/disk-set.h"
 
@@ -107,8 +107,6 @@ static void read_tpm(xmlNode *root, DiskSet *set) {
         xmlNode *backend = xml_child(tpm, "backend");
 
         set->has_tpm = attribute_is(backend, "type", "emulator", NULL);
-        if (set->has_tpm)
-                set->tpm_state = only_absolute(xml_attribute(xml_child(backend, "source"), "path"));
 }
 
 DiskSet *disk_set_parse(const char *definition, GError **error) {

@@ -23,7 +23,7 @@ typedef struct Disk {
 typedef struct DiskSet {
         GPtrArray *disks; /* of Disk, in the order of the definition */
         char *nvram;      /* file with the variables of the firmware; NULL: none, or not said */
-        char *tpm_state;  /* where the definition tells it (libvirt 10.10); else NULL */
+        char *tpm_state;  /* file of an emulated TPM's state; NULL: none, or not said */
         bool has_uefi;
         bool has_tpm; /* an emulated one, whose state is in files of the host */
 } DiskSet;

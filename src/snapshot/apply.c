@@ -25,6 +25,7 @@
 #include "disk/image.h"
 #include "jobs/job.h"
 #include "snapshot/collect.h"
+#include "snapshot/host-state.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/libvirt-files.h"
 #include "snapshot/memory.h"
@@ -326,17 +327,6 @@ static bool end_guest(virDomainPtr domain, GError **error) {
         return true;
 }
 
-static bool restore_variables(virDomainPtr domain, const char *id, const char *to, GError **error) {
-        g_autofree char *from = saved_image_path_of_snapshot(domain, id, "nvram");
-        g_autoptr(GError) cause = NULL;
-
-        if (!to || !from || state_file_copy(from, to, NULL, &cause) ||
-                        g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_FILE_NOT_FOUND))
-                return true;
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return false;
-}
-
 /* The name and what we note in the definition are of today, whatever was then. A disk that is no
  * part of the snapshot stays as it is: what it was then may be another snapshot's by now. */
 static char *definition_to_define(virDomainPtr domain,
@@ -385,7 +375,7 @@ static bool replace_present(Job *job,
         bool ran;
 
         if (!end_guest(domain, error) ||
-                        !restore_variables(domain, snapshot->id, tree->disks->nvram, error) ||
+                        !host_state_restore(domain, tree->disks, snapshot->id, error) ||
                         !define(domain, tree, snapshot, overlays, error) ||
                         !snapshot_tree_make_current(domain, snapshot->id, error) ||
                         !libvirt_files_sync(domain, error))

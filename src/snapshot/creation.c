@@ -24,6 +24,7 @@
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/freeze.h"
+#include "snapshot/host-state.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/libvirt-files.h"
 #include "snapshot/names.h"
@@ -55,7 +56,8 @@ struct Creation {
         char *id;
         GPtrArray *targets;   /* all disks */
         GHashTable *overlays; /* target -> path, of those that take part */
-        char *memory, *nvram; /* files; NULL: not part of it */
+        char *memory;         /* file; NULL: not part of it */
+        bool host_state;      /* see snapshot/host-state.h */
 };
 
 Creation *creation_free(Creation *creation) {
@@ -66,7 +68,6 @@ Creation *creation_free(Creation *creation) {
         g_clear_pointer(&creation->targets, g_ptr_array_unref);
         g_clear_pointer(&creation->overlays, g_hash_table_unref);
         g_free(creation->memory);
-        g_free(creation->nvram);
         backend_domain_clear(&creation->loan);
         g_free(creation);
         return NULL;
@@ -116,24 +117,14 @@ static bool plan_disks(Creation *c, GError **error) {
         return true;
 }
 
-/* The TPM's state is in the memory image, and nowhere else where we could take it from. */
 static bool plan_files(Creation *c, GError **error) {
-        const char *path = c->tree->disks->nvram;
-        bool nvram = path && g_file_test(path, G_FILE_TEST_EXISTS);
         bool memory = c->request->type == SNAPSHOT_TYPE_FULL && (c->active || c->saved);
 
-        if (memory)
-                c->memory = saved_image_path_of_snapshot(c->domain, c->id, "memory");
-        if (nvram) /* it comes with the first start */
-                c->nvram = saved_image_path_of_snapshot(c->domain, c->id, "nvram");
-        if (c->tree->disks->has_tpm && !c->memory) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
-                                "The state of the TPM of '%s' can only be part of a snapshot with "
-                                "memory",
-                                virDomainGetName(c->domain));
-                return false;
-        }
-        if ((c->memory || !memory) && (c->nvram || !nvram))
+        c->host_state = host_state_exists(c->tree->disks);
+        if (!memory)
+                return true;
+        c->memory = saved_image_path_of_snapshot(c->domain, c->id, "memory");
+        if (c->memory)
                 return true;
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
                         "The files of this hypervisor are out of reach");
@@ -170,10 +161,11 @@ static bool plan(Creation *c, GError **error) {
         return plan_disks(c, error) && plan_files(c, error);
 }
 
-/* The guest writes its firmware variables without asking us; while it is stopped they fit its
- * disks. With memory libvirt stops it, and would note that it was stopped if we did. */
+/* The guest writes its firmware variables, and what its TPM keeps, without asking us; while it is
+ * stopped they fit its disks. With memory libvirt stops it, and would note that it was stopped if
+ * we did. */
 bool creation_must_stop(const Creation *c) {
-        return c->running && c->nvram && !c->memory;
+        return c->running && c->host_state && !c->memory;
 }
 
 static bool remember(const Creation *c, bool together, GError **error) {
@@ -198,12 +190,10 @@ static bool remember(const Creation *c, bool together, GError **error) {
 /* What there would be beside libvirt's snapshot. */
 static void forget(virDomainPtr domain, const char *id) {
         g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
-        g_autofree char *nvram = saved_image_path_of_snapshot(domain, id, "nvram");
 
         if (memory)
                 (void) image_remove(memory, NULL);
-        if (nvram)
-                (void) image_remove(nvram, NULL);
+        (void) host_state_remove(domain, id, NULL);
         (void) snapshot_metadata_remove(domain, id, NULL);
 }
 
@@ -230,15 +220,15 @@ static bool on_stop(void *userdata) {
         return job_is_cancelled(userdata);
 }
 
-static bool copy_variables(const Creation *c, GError **error) {
-        return !c->nvram || state_file_copy(c->tree->disks->nvram, c->nvram, NULL, error);
+static bool copy_host_state(const Creation *c, GError **error) {
+        return host_state_copy(c->domain, c->tree->disks, c->id, error);
 }
 
 static bool copy_state(const Creation *c, GError **error) {
         const StateFileHooks hooks = {on_copied, on_stop, c->job};
         g_autofree char *image = c->saved && c->memory ? saved_image_path(c->domain) : NULL;
 
-        if (!copy_variables(c, error))
+        if (!copy_host_state(c, error))
                 return false;
         if (!c->saved || !c->memory)
                 return true;
@@ -333,7 +323,7 @@ static bool call_libvirt(const Creation *c, GError **error) {
 
         if (!memory)
                 flags |= VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY;
-        else if (c->running && !c->nvram)
+        else if (c->running && !c->host_state)
                 flags |= VIR_DOMAIN_SNAPSHOT_CREATE_LIVE;
         if (!memory && !job_commit(c->job))
                 return false;
@@ -390,7 +380,7 @@ static bool take_saved(const Creation *c, GError **error) {
 bool creation_take(Creation *c, GError **error) {
         if (c->saved)
                 return take_saved(c, error);
-        return (!creation_must_stop(c) || copy_variables(c, error)) && call_libvirt(c, error);
+        return (!creation_must_stop(c) || copy_host_state(c, error)) && call_libvirt(c, error);
 }
 
 static bool sync_memory(virDomainPtr domain, const char *id, GError **error) {

@@ -18,6 +18,7 @@
 #include "jobs/job.h"
 #include "snapshot/collect.h"
 #include "snapshot/destroy.h"
+#include "snapshot/host-state.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/libvirt-files.h"
 #include "snapshot/operations.h"
@@ -82,10 +83,9 @@ static bool remove_file(const char *path, GError **error) {
 static bool remove_state_files(
                 virDomainPtr domain, const char *id, const char *memory_file, GError **error) {
         g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
-        g_autofree char *nvram = saved_image_path_of_snapshot(domain, id, "nvram");
 
         return remove_file(*memory_file ? memory_file : NULL, error) &&
-               remove_file(memory, error) && remove_file(nvram, error);
+               remove_file(memory, error) && host_state_remove(domain, id, error);
 }
 
 /* Of those whose description is gone. */

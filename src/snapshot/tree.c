@@ -278,6 +278,24 @@ static char *find_variables(virDomainPtr domain) {
         return g_build_filename(directory, "nvram", name, NULL);
 }
 
+/* Where libvirt has told swtpm to keep it. NULL before the first start. */
+static char *find_tpm_state(virDomainPtr domain) {
+        static const char *const files[] = {"tpm2/tpm2-00.permall", "tpm1.2/tpm-00.permall"};
+        g_auto(Layout) layout = {0};
+        char uuid[VIR_UUID_STRING_BUFLEN];
+
+        layout_of_domain(domain, &layout);
+        for (unsigned i = 0; layout.tpm && virDomainGetUUIDString(domain, uuid) == 0 &&
+                             i < G_N_ELEMENTS(files);
+                        i++) {
+                g_autofree char *path = g_build_filename(layout.tpm, uuid, files[i], NULL);
+
+                if (g_file_test(path, G_FILE_TEST_EXISTS))
+                        return g_steal_pointer(&path);
+        }
+        return NULL;
+}
+
 SnapshotTree *snapshot_tree_read(virDomainPtr domain, GError **error) {
         g_autoptr(SnapshotTree) tree = g_new0(SnapshotTree, 1);
         g_autofree char *now = NULL;
@@ -301,6 +319,8 @@ SnapshotTree *snapshot_tree_read(virDomainPtr domain, GError **error) {
         check_all_are_listed(tree, domain);
         if (tree->disks->has_uefi && !tree->disks->nvram)
                 tree->disks->nvram = find_variables(domain);
+        if (tree->disks->has_tpm)
+                tree->disks->tpm_state = find_tpm_state(domain);
         link_users(tree);
         return g_steal_pointer(&tree);
 }

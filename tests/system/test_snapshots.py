@@ -249,3 +249,27 @@ def test_a_machine_with_another_name(house, machines):
     assert_memory_is_back(machine, process, 'running', counted, least, most)
     machine.do(full, 'DestroyTree')
     machine.assert_whole()
+
+
+TPM = "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>"
+
+
+@pytest.mark.parametrize('state', ['turned-off', 'running'])
+def test_the_state_of_the_tpm_is_part_of_it(house, state):
+    """Its content is swtpm's; here it is only told apart."""
+    guest = house.register(f'tpm-{state}', memory=32, devices=TPM)
+    machine = Snapshots(house, guest)
+    file = house.below.root / f'lib/swtpm/{guest.uuid}/tpm2/tpm2-00.permall'
+    if state == 'turned-off':
+        house.do(guest, 'TurnOff')
+    before = file.read_bytes()
+    path = machine.take(DISKS)
+    assert {name.rpartition('.')[2] for name in machine.state_files()} == {'tpm'}
+    off(machine)
+    file.write_bytes(before[:-1] + bytes([before[-1] ^ 0xff]))
+    machine.do(path, 'Apply')
+    assert file.read_bytes() == before
+    house.do(guest, 'Startup')
+    guest.wait_first_tick(guest.processes)
+    machine.do(path, 'Destroy')
+    assert machine.state_files() == set()
