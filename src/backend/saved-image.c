@@ -65,7 +65,8 @@ static bool is_of_snapshot(const char *name, const char *prefix) {
                         name, strlen(name) - (g_str_has_suffix(name, ".new") ? strlen(".new") : 0));
 
         return g_str_has_prefix(name, prefix) &&
-               (g_str_has_suffix(whole, ".memory") || g_str_has_suffix(whole, ".nvram"));
+               (g_str_has_suffix(whole, ".memory") || g_str_has_suffix(whole, ".nvram") ||
+                               g_str_has_suffix(whole, ".tpm"));
 }
 
 GPtrArray *saved_image_files_of_snapshots(virConnectPtr connection, const char *uuid) {
