@@ -64,7 +64,8 @@ class House:
                 self.do(name, 'Save')
 
     def prepare(self, state):
-        """What the daemon finds when it starts."""
+        """What the daemon finds when it starts: a collection of machines, and one of snapshots."""
+        self.collections = [fakes.collection_file(state, 9000, 'some'), fakes.collection_file(state, 9001, 'group', snapshots=[])]
 
     def uuid(self, name):
         return self._uuids[name]
