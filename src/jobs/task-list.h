@@ -100,7 +100,7 @@ bool task_list_is_needed(TaskList *list);
 void task_list_close(TaskList *list, bool cancel);
 bool task_list_is_closed(TaskList *list);
 
-/* For task.c. */
+/* For task.c and task-record.c; task-run.c. */
 Job *task_list_make_job(TaskList *list,
                 Task *task,
                 JobMode mode,
