@@ -127,10 +127,9 @@ static void dismiss(TaskList *list, Task *task) {
                 task_free(task);
 }
 
-static void free_requests(const TaskSpec *spec) {
+static void free_part_requests(const TaskSpec *spec) {
         const TaskSpec *part;
 
-        operation_request_free(spec->operation, spec->request);
         for (unsigned i = 0; (part = part_of(spec, i)); i++)
                 operation_request_free(part->operation, part->request);
 }
@@ -140,12 +139,15 @@ Task *task_list_add(TaskList *list, const TaskSpec *spec, GError **error) {
         Task *task;
 
         if (!check_free(list, spec, error)) {
-                free_requests(spec);
+                operation_request_free(spec->operation, spec->request);
+                free_part_requests(spec);
                 return NULL;
         }
         task = make(list, spec, &cause);
-        if (task && ((spec->parts && !make_parts(list, task, spec, &cause)) ||
-                                    (task->id && !enlist_all(list, task, &cause)))) {
+        if (!task)
+                free_part_requests(spec);
+        else if (((spec->parts && !make_parts(list, task, spec, &cause)) ||
+                                 (task->id && !enlist_all(list, task, &cause)))) {
                 dismiss(list, task);
                 task = NULL;
         }
