@@ -40,8 +40,11 @@ void task_list_forget(Task *task);
 /* Makes "part" one of the parts of "task", neither of which has begun. */
 void task_link_part(Task *task, Task *part);
 
-/* The first holder of an object that the task and its parts need, or NULL. */
+/* Another task that holds an object which the task or one of its parts needs; NULL if none. */
 Task *task_run_obstacle(TaskList *list, const Task *task);
+
+/* Takes hold of those objects that nobody holds, for one that has to wait for the others. */
+void task_run_hold_free(TaskList *list, Task *task);
 
 /* Takes hold of all objects and hands the job to the pool. */
 void task_run_start(TaskList *list, Task *task);

@@ -118,8 +118,6 @@ void task_list_prepare(TaskList *list) {
 void task_list_forget(Task *task) {
         TaskList *list = task->list;
 
-        if (task->whole)
-                g_ptr_array_remove(task->whole->parts, task);
         retention_remove(list->retention, task);
         g_hash_table_remove(list->tasks, GUINT_TO_POINTER(task->id));
         ledger_remove(list->ledger, task->id);
@@ -129,9 +127,11 @@ void task_list_forget(Task *task) {
 }
 
 bool task_list_remove(TaskList *list, Task *task, GError **error) {
-        if (!task_is_complete(task)) {
+        const Task *last = task->whole ?: task;
+
+        if (!task_is_complete(last)) {
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_IN_USE, "Task %u is not finished",
-                                task->id);
+                                last->id);
                 return false;
         }
         task_list_forget(task);
@@ -157,10 +157,10 @@ bool task_list_keep(TaskList *list, Task *task, bool keep, GError **error) {
         task->keep = keep;
         publication_touch(&task->publication, TASK_DELETE_ON_COMPLETION);
         task_list_record(list, task);
-        if (task_is_complete(task))
-                retention_set_time(list->retention, task);
-        else if (task->job->ledger)
+        if (task->job && task->job->ledger)
                 (void) ledger_sync(list->ledger, task->id, NULL);
+        else if (task_is_complete(task) && !task->whole)
+                retention_set_time(list->retention, task);
         return true;
 }
 

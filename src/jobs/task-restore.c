@@ -34,25 +34,31 @@ static void restore_one(uint32_t id, GKeyFile *file, void *userdata) {
         g_ptr_array_add(restoration->unfinished, task);
 }
 
-/* A part whose whole has ended, or was never written, goes on alone. */
+/* A part whose whole has ended, or was never written, goes on alone. A whole is no part. */
 static void find_whole(TaskList *list, Task *task) {
         Task *whole = task->whole_id ? task_list_find(list, task->whole_id) : NULL;
 
-        if (whole && !task_is_complete(whole))
+        if (whole && !whole->whole_id && !task_is_complete(whole))
                 task_link_part(whole, task);
 }
 
+/* One with parts has machines that are half done; if another task holds one of them it waits for
+ * that, and nobody else gets the others meanwhile. */
 static void resume(TaskList *list, Task *task) {
-        if (task->started && !task_run_obstacle(list, task))
+        const char *why = "The service was interrupted before the task began";
+
+        if (task->started && !task_run_obstacle(list, task)) {
                 task_run_start(list, task);
-        else
-                task_run_fail(list, task,
-                                g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
-                                                task->started ? "The service was interrupted while "
-                                                                "another task took over"
-                                                              : "The service was interrupted "
-                                                                "before "
-                                                                "the task began"));
+                return;
+        }
+        if (task->started && task->parts) {
+                task_run_hold_free(list, task);
+                return;
+        }
+        if (task->started)
+                why = "The service was interrupted while another task took over";
+        task_run_fail(list, task,
+                        g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED, why));
 }
 
 void task_list_restore(TaskList *list, const Operation *const *operations) {

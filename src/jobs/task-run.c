@@ -119,13 +119,30 @@ void task_run_start(TaskList *list, Task *task) {
         pool_submit(list->context.pool, lane_of(task), &job->work);
 }
 
-/* The first of the task's objects that another one holds, or NULL. */
-Task *task_run_obstacle(TaskList *list, const Task *task) {
-        Task *holder = task_list_holder(list, task->object);
+/* The holder of the object, unless that is the task or one of its parts. */
+static Task *find_other(TaskList *list, const Task *task, const char *object) {
+        Task *holder = task_list_holder(list, object);
 
-        for (unsigned i = 0; !holder && task->parts && i < task->parts->len; i++)
-                holder = task_list_holder(list, ((Task *) task->parts->pdata[i])->object);
-        return holder;
+        return holder && holder != task && holder->whole != task ? holder : NULL;
+}
+
+Task *task_run_obstacle(TaskList *list, const Task *task) {
+        Task *other = find_other(list, task, task->object);
+
+        for (unsigned i = 0; !other && task->parts && i < task->parts->len; i++)
+                other = find_other(list, task, ((Task *) task->parts->pdata[i])->object);
+        return other;
+}
+
+static void hold_if_free(TaskList *list, Task *task) {
+        if (!task_list_holder(list, task->object))
+                reservation_hold(list->reservations, task);
+}
+
+void task_run_hold_free(TaskList *list, Task *task) {
+        for (unsigned i = 0; task->parts && i < task->parts->len; i++)
+                hold_if_free(list, task->parts->pdata[i]);
+        hold_if_free(list, task);
 }
 
 static bool admit(TaskList *list, Task *task, GError **error) {
@@ -145,12 +162,17 @@ static void start_next(TaskList *list, const char *object) {
 
         while ((next = reservation_next(list->reservations, key))) {
                 GError *error = NULL;
+                bool settling;
 
                 if (next->whole)
                         next = next->whole;
-                if (task_run_obstacle(list, next))
+                settling = next->job->mode == JOB_SETTLE;
+                if (task_run_obstacle(list, next)) {
+                        if (settling)
+                                task_run_hold_free(list, next);
                         return;
-                if (admit(list, next, &error)) {
+                }
+                if (settling || admit(list, next, &error)) {
                         task_run_start(list, next);
                         return;
                 }
@@ -201,19 +223,26 @@ static void answer_call(Task *task) {
         sd_bus_message_unref(call);
 }
 
-/* Parts have gone before. */
-static void leave_parts(Task *task) {
+/* The parts, which have ended, are alone from now on. */
+static GPtrArray *leave_parts(Task *task) {
         for (unsigned i = 0; task->parts && i < task->parts->len; i++)
                 ((Task *) task->parts->pdata[i])->whole = NULL;
-        g_clear_pointer(&task->parts, g_ptr_array_unref);
+        return g_steal_pointer(&task->parts);
 }
 
-static void finish(TaskList *list, Task *task) {
-        const TaskListContext *context = &list->context;
-        g_autofree char *object = g_strdup(task->object);
+/* A part is remembered at least as long as its whole runs, which shows it. */
+static void remember(TaskList *list, Task *task, const GPtrArray *parts) {
+        for (unsigned i = 0; parts && i < parts->len; i++)
+                retention_add(list->retention, parts->pdata[i]);
+        if (!task->whole)
+                retention_add(list->retention, task);
+}
 
-        task_list_leave(list, task);
-        leave_parts(task);
+/* Tells of the end. The task has left its object. */
+static void conclude(TaskList *list, Task *task) {
+        const TaskListContext *context = &list->context;
+        g_autoptr(GPtrArray) parts = leave_parts(task);
+
         context->hooks->settled(task, context->userdata);
         task_finish(task);
         job_unref(g_steal_pointer(&task->job));
@@ -224,26 +253,41 @@ static void finish(TaskList *list, Task *task) {
                 (void) task_emit_completed(task);
                 context->hooks->completed(task, context->userdata);
                 waiter_answer_all(task);
-                retention_add(list->retention, task);
+                remember(list, task, parts);
                 task_list_prepare(list);
         } else {
                 answer_call(task);
                 task_free(task);
         }
+}
+
+static void finish(TaskList *list, Task *task) {
+        g_autofree char *object = g_strdup(task->object);
+
+        task_list_leave(list, task);
+        conclude(list, task);
         start_next(list, object);
 }
 
-/* Ends a task whose job has not begun. */
+/* All leave their objects before the next in line starts: who is told of one end may look at the
+ * others. */
 void task_run_fail(TaskList *list, Task *task, GError *error) {
-        while (task->parts && task->parts->len > 0) {
-                Task *part = g_ptr_array_steal_index(task->parts, task->parts->len - 1);
+        g_autoptr(GPtrArray) objects = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GPtrArray) tasks = leave_parts(task) ?: g_ptr_array_new();
 
-                part->whole = NULL;
-                part->job->error = g_error_copy(error);
-                finish(list, part);
+        g_ptr_array_add(tasks, task);
+        for (unsigned i = 0; i < tasks->len; i++) {
+                Task *one = tasks->pdata[i];
+
+                g_ptr_array_add(objects, g_strdup(one->object));
+                one->job->error = g_error_copy(error);
+                task_list_leave(list, one);
         }
-        task->job->error = error;
-        finish(list, task);
+        for (unsigned i = 0; i < tasks->len; i++)
+                conclude(list, tasks->pdata[i]);
+        for (unsigned i = 0; i < objects->len; i++)
+                start_next(list, objects->pdata[i]);
+        g_error_free(error);
 }
 
 /* A whole ends after its parts. */
