@@ -315,16 +315,17 @@ void job_execute(Job *job) {
 }
 
 static void report_ended(Job *part) {
-        conclude(part);
         part->ended = true;
         report(part, REPORT_ENDED, 0, NULL);
 }
 
+/* The part is the loop's once that has been reported, so its error is copied before. */
 bool job_run_part(Job *part, GError **error) {
         bool ok = run_and_settle(part);
 
         part->succeeded = ok;
-        if (!ok && part->error)
+        conclude(part);
+        if (!ok)
                 g_propagate_error(error, g_error_copy(part->error));
         report_ended(part);
         return ok;
@@ -334,5 +335,6 @@ void job_end_part(Job *part, GError *error) {
         g_clear_error(&part->error);
         part->error = error;
         part->succeeded = !error;
+        conclude(part);
         report_ended(part);
 }

@@ -74,7 +74,7 @@ void task_list_launch(TaskList *list, Task *task);
 /* Ends a task as soon as it can. ALREADY_COMPLETE, NOT_CANCELABLE; repeating succeeds. */
 bool task_list_cancel(TaskList *list, Task *task, bool kill, GError **error);
 
-/* Forgets a finished task: IN_USE if it is unfinished. */
+/* Forgets a finished task: IN_USE if it is unfinished, or a part of one that is. */
 bool task_list_remove(TaskList *list, Task *task, GError **error);
 
 /* DeleteOnCompletion. LIMITS_EXCEEDED if the user keeps too many already. */
@@ -100,7 +100,7 @@ bool task_list_is_needed(TaskList *list);
 void task_list_close(TaskList *list, bool cancel);
 bool task_list_is_closed(TaskList *list);
 
-/* For task.c. */
+/* For task.c and task-record.c; task-run.c. */
 Job *task_list_make_job(TaskList *list,
                 Task *task,
                 JobMode mode,

@@ -46,7 +46,7 @@ static void set_number(GKeyFile *record, const char *key, uint64_t value) {
 static void store_parts(const Task *task, GKeyFile *record) {
         const GArray *ids = task->part_ids;
 
-        if (ids)
+        if (ids && ids->len > 0)
                 g_key_file_set_integer_list(
                                 record, GROUP, "Parts", (int *) (void *) ids->data, ids->len);
 }

@@ -147,7 +147,9 @@ bool task_is_complete(const Task *task) {
 bool task_is_cancelable(const Task *task) {
         if (task_is_complete(task) || task->committed || task->whole_id)
                 return false;
-        return task->state < TASK_RUNNING || task->operation->flags & OPERATION_CANCELLABLE;
+        if (task->state < TASK_RUNNING) /* what began in an earlier daemon has to be settled */
+                return !task->started;
+        return task->operation->flags & OPERATION_CANCELLABLE;
 }
 
 MachineState task_machine_state(const Task *task) {

@@ -91,6 +91,22 @@ static bool test_settle(Job *job, GError **error) {
         return true;
 }
 
+/* The parts, one after the other, then what any test operation does. */
+static bool do_parts(Job *job, GError **error) {
+        for (unsigned i = 0; job->parts && i < job->parts->len; i++)
+                if (!job_run_part(job->parts->pdata[i], error))
+                        return false;
+        return true;
+}
+
+static bool whole_run(Job *job, GError **error) {
+        return do_parts(job, error) && test_run(job, error);
+}
+
+static bool whole_settle(Job *job, GError **error) {
+        return do_parts(job, error) && test_settle(job, error);
+}
+
 /* clang-format off */
 #define TEST_COMMON \
                 .interface = "VirtualMachine", \
@@ -107,12 +123,12 @@ static bool test_settle(Job *job, GError **error) {
                 .lane = LANE_LONG, \
                 .request_size = sizeof(TestRequest), \
                 .request_store = test_store, \
-                .request_load = test_load, \
-                .run = test_run
+                .request_load = test_load
 /* clang-format on */
 
 const Operation test_operation = {
                 .name = "test",
+                .run = test_run,
                 .flags = OPERATION_CANCELLABLE,
                 .cancel = test_cancel,
                 TEST_COMMON,
@@ -120,11 +136,13 @@ const Operation test_operation = {
 
 const Operation test_stiff_operation = {
                 .name = "test-stiff",
+                .run = test_run,
                 TEST_COMMON,
 };
 
 const Operation test_settled_operation = {
                 .name = "test-settled",
+                .run = test_run,
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE,
                 .cancel = test_cancel,
                 .settle = test_settle,
@@ -133,11 +151,23 @@ const Operation test_settled_operation = {
 
 const Operation test_immediate_operation = {
                 .name = "test-immediate",
+                .run = test_run,
                 .flags = OPERATION_IMMEDIATE,
                 TEST_COMMON,
 };
 
+const Operation test_whole_operation = {
+                .name = "test-whole",
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE,
+                .cancel = test_cancel,
+                .run = whole_run,
+                .settle = whole_settle,
+                .part = &test_settled_operation,
+                TEST_COMMON,
+};
+
 const Operation *const test_operations[] = {
+                &test_whole_operation,
                 &test_operation,
                 &test_stiff_operation,
                 &test_settled_operation,
@@ -250,6 +280,35 @@ house_start(const Operation *operation, const char *object, TestRequest request,
         };
         Task *task = task_list_add(house.tasks, &spec, error);
 
+        if (task)
+                task_list_launch(house.tasks, task);
+        return task;
+}
+
+Task *house_start_whole(TestRequest request,
+                const char *const *objects,
+                const TestRequest *parts,
+                GError **error) {
+        g_autoptr(GPtrArray) specs = g_ptr_array_new_with_free_func(g_free);
+        const TaskSpec spec = {
+                        .operation = &test_whole_operation,
+                        .object = WHOLE_OBJECT,
+                        .owner = getuid(),
+                        .request = g_memdup2(&request, sizeof(request)),
+                        .parts = specs,
+        };
+        Task *task;
+
+        for (unsigned i = 0; objects[i]; i++) {
+                TaskSpec *part = g_new0(TaskSpec, 1);
+
+                *part = (TaskSpec){.operation = &test_settled_operation,
+                                .object = objects[i],
+                                .owner = getuid(),
+                                .request = g_memdup2(&parts[i], sizeof(parts[i]))};
+                g_ptr_array_add(specs, part);
+        }
+        task = task_list_add(house.tasks, &spec, error);
         if (task)
                 task_list_launch(house.tasks, task);
         return task;

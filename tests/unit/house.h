@@ -13,6 +13,7 @@
 #define MACHINE_UUID "6695eb01-f6a4-8304-79aa-97f2502e193f" /* of the test driver */
 #define OBJECT       "/org/virtask1/vm/_00000000_0000_0000_0000_000000000001"
 #define OTHER_OBJECT "/org/virtask1/vm/_00000000_0000_0000_0000_000000000002"
+#define WHOLE_OBJECT "/org/virtask1/collection/_00000000_0000_0000_0000_000000000001"
 
 #define LONG_THREADS 2
 
@@ -45,6 +46,7 @@ extern const Operation test_operation;           /* "test", cancellable */
 extern const Operation test_stiff_operation;     /* "test-stiff", not cancellable */
 extern const Operation test_settled_operation;   /* "test-settled", with settle() */
 extern const Operation test_immediate_operation; /* "test-immediate" */
+extern const Operation test_whole_operation;     /* "test-whole", parts are "test-settled" */
 extern const Operation *const test_operations[];
 
 typedef struct House {
@@ -74,6 +76,13 @@ void house_close(void);
 /* A task of the request, started. NULL and "error" if it is refused. */
 Task *
 house_start(const Operation *operation, const char *object, TestRequest request, GError **error);
+
+/* A task of WHOLE_OBJECT with a part for each object (NULL ends them) and its request, started. Its
+ * worker does the parts in their order, then what "request" says. */
+Task *house_start_whole(TestRequest request,
+                const char *const *objects,
+                const TestRequest *parts,
+                GError **error);
 
 /* Waits until the task has ended. */
 void house_finish(const Task *task);

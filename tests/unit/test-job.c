@@ -76,9 +76,13 @@ static void on_log(void *owner, int priority, const char *text) {
         g_string_append_printf(reports, "log:%d:%s ", priority, text);
 }
 
+static void on_ended(void *owner) {
+        g_string_append_printf(reports, "ended:%s ", (const char *) owner);
+}
+
 static Job *make_job_of(
                 const Operation *operation, JobMode mode, Backend *backend, const char *uuid) {
-        static const JobHooks hooks = {on_committed, on_status, on_log};
+        static const JobHooks hooks = {on_committed, on_status, on_log, NULL, on_ended};
         Job *job = job_new(operation, mode, backend, house.mailbox, uuid, NULL, NULL);
 
         job->hooks = &hooks;
@@ -371,6 +375,149 @@ static void a_list_may_hold_anything_and_comes_back_from_the_ledger(void) {
         ledger_free(ledger);
 }
 
+/* Parts */
+
+static void unref(void *job) {
+        job_unref(job);
+}
+
+static Job *add_part(Job *whole, const char *name) {
+        Job *part = make_job_of(&settled, JOB_RUN, house.backend, "");
+
+        if (!whole->parts)
+                whole->parts = g_ptr_array_new_with_free_func(unref);
+        part->owner = (void *) name;
+        g_ptr_array_add(whole->parts, part);
+        return part;
+}
+
+static void a_part_is_run_and_reported(void) {
+        Job *part = make_job(SUCCEED);
+
+        part->owner = (void *) "a";
+        g_assert_true(job_run_part(part, NULL));
+        g_assert_true(part->ended && part->succeeded);
+        test_drain(house.event);
+        g_assert_cmpstr(reports->str, ==, "ended:a ");
+        job_unref(part);
+}
+
+static void a_part_that_is_taken_over_is_settled(void) {
+        Job *part = make_job_of(&settled, JOB_SETTLE, house.backend, "");
+
+        settle_behaviour = SUCCEED;
+        g_assert_true(job_run_part(part, NULL));
+        g_assert_cmpuint(runs, ==, 0);
+        g_assert_cmpuint(settles, ==, 1);
+        test_drain(house.event);
+        job_unref(part);
+}
+
+static void the_error_of_a_part_is_copied(void) {
+        g_autoptr(GError) error = NULL;
+        Job *part = make_job(FAIL);
+
+        g_assert_false(job_run_part(part, &error));
+        g_assert_true(error != part->error);
+        g_assert_cmpstr(error->message, ==, part->error->message);
+        assert_error(error, DISK_FULL);
+        test_drain(house.event);
+        job_unref(part);
+}
+
+static void a_part_that_fails_without_error_has_one(void) {
+        g_autoptr(GError) error = NULL;
+        Job *part = make_job(FAIL_SILENTLY);
+
+        g_assert_false(job_run_part(part, &error));
+        assert_error(error, FAILED);
+        test_drain(house.event);
+        job_unref(part);
+}
+
+static void a_part_that_was_cancelled_says_so(void) {
+        g_autoptr(GError) error = NULL;
+        Job *part = make_job(SUCCEED);
+
+        atomic_store(&part->fate, JOB_CANCELLED);
+        g_assert_false(job_run_part(part, &error));
+        g_assert_cmpuint(runs, ==, 0);
+        assert_error(error, CANCELLED);
+        test_drain(house.event);
+        job_unref(part);
+}
+
+static void a_part_ends_as_it_is_told(void) {
+        Job *part = make_job(SUCCEED);
+
+        job_end_part(part, NULL);
+        g_assert_true(part->ended && part->succeeded);
+        job_end_part(part, g_error_new_literal(VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL, "full"));
+        g_assert_false(part->succeeded);
+        g_assert_error(part->error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL);
+        g_assert_cmpuint(runs, ==, 0);
+        test_drain(house.event);
+        job_unref(part);
+}
+
+static void the_facts_of_a_part_are_read_at_its_end(void) {
+        Job *part = make_job_of(&settled, JOB_RUN, house.backend, MACHINE_UUID);
+
+        job_end_part(part, NULL);
+        g_assert_cmpstr(part->after->name, ==, "test");
+        test_drain(house.event);
+        job_unref(part);
+}
+
+/* The first part does, the others are left. */
+static bool run_first_part(Job *job, GError **error) {
+        return job_run_part(job->parts->pdata[0], NULL) && behave(job, settle_behaviour, error);
+}
+
+static const Operation first_only = {.name = "first", .run = run_first_part};
+
+static void parts_that_are_left_end_with_success(void) {
+        Job *whole = make_job_of(&first_only, JOB_RUN, house.backend, "");
+
+        run_behaviour = settle_behaviour = SUCCEED;
+        (void) add_part(whole, "a");
+        (void) add_part(whole, "b");
+        g_assert_true(execute(whole));
+        g_assert_true(((Job *) whole->parts->pdata[1])->succeeded);
+        g_assert_cmpstr(reports->str, ==, "ended:a ended:b ");
+        g_assert_cmpuint(runs, ==, 1);
+        job_unref(whole);
+}
+
+static void parts_that_are_left_end_with_the_error(void) {
+        Job *whole = make_job_of(&first_only, JOB_RUN, house.backend, "");
+        Job *first = add_part(whole, "a"), *second = add_part(whole, "b");
+
+        run_behaviour = SUCCEED;
+        settle_behaviour = FAIL;
+        g_assert_false(execute(whole));
+        g_assert_true(first->succeeded);
+        g_assert_error(second->error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL);
+        g_assert_true(second->error != whole->error);
+        job_unref(whole);
+}
+
+static void a_part_that_can_not_be_synced_prevents_the_run_of_all(void) {
+        auto_directory directory = test_directory_new();
+        Ledger *ledger = ledger_new(directory, NULL);
+        Job *whole = make_job_of(&settled, JOB_RUN, house.backend, "");
+        Job *part = add_part(whole, "a");
+
+        part->ledger = ledger;
+        part->id = 17;
+        runs = 0;
+        g_assert_false(execute(whole));
+        g_assert_cmpuint(runs, ==, 0);
+        g_assert_nonnull(part->error);
+        job_unref(whole);
+        ledger_free(ledger);
+}
+
 static void the_last_reference_frees(void) {
         Job *job = make_job(SUCCEED);
 
@@ -409,6 +556,16 @@ int main(int argc, char **argv) {
         ADD(a_record_that_can_not_be_synced_prevents_the_run);
         ADD(what_a_job_remembers_is_in_the_ledger_at_once);
         ADD(a_list_may_hold_anything_and_comes_back_from_the_ledger);
+        ADD(a_part_is_run_and_reported);
+        ADD(a_part_that_is_taken_over_is_settled);
+        ADD(the_error_of_a_part_is_copied);
+        ADD(a_part_that_fails_without_error_has_one);
+        ADD(a_part_that_was_cancelled_says_so);
+        ADD(a_part_ends_as_it_is_told);
+        ADD(the_facts_of_a_part_are_read_at_its_end);
+        ADD(parts_that_are_left_end_with_success);
+        ADD(parts_that_are_left_end_with_the_error);
+        ADD(a_part_that_can_not_be_synced_prevents_the_run_of_all);
         ADD(the_last_reference_frees);
         status = g_test_run();
         g_string_free(reports, TRUE);
