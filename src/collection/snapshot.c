@@ -212,22 +212,23 @@ static bool note(Group *group, const char *id, uint64_t created, GError **error)
         return true;
 }
 
-static void set_failure(const Group *group, GError **error) {
-        for (unsigned i = 0; i < group->n; i++) {
-                const Member *member = group->members + i;
-
-                if (member->error)
-                        together_propagate(error, member->job, member->error);
-        }
-}
-
 /* A lost connection is the whole's: settle() begins anew with all of them. */
-static bool is_lost(const Group *group) {
+static const Member *find_lost(const Group *group) {
         for (unsigned i = 0; i < group->n; i++)
                 if (g_error_matches(group->members[i].error, VIRTASK_ERROR,
                                     VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE))
-                        return true;
-        return false;
+                        return group->members + i;
+        return NULL;
+}
+
+static void set_failure(const Group *group, GError **error) {
+        const Member *lost = find_lost(group);
+
+        if (lost)
+                together_propagate(error, lost->job, lost->error);
+        for (unsigned i = 0; i < group->n; i++)
+                if (group->members[i].error)
+                        together_propagate(error, group->members[i].job, group->members[i].error);
 }
 
 static void group_clear(Group *group) {
@@ -259,9 +260,9 @@ static bool snapshot_run(Job *job, GError **error) {
                 return false;
         if (prepare(&group) && catch (&group) && note(&group, id, created, error))
                 return true;
-        if (!is_lost(&group))
+        if (!find_lost(&group))
                 (void) do_together(&group, take_back);
-        if (is_lost(&group) || !*error) {
+        if (find_lost(&group) || !*error) {
                 g_clear_error(error);
                 set_failure(&group, error);
         }
