@@ -44,7 +44,7 @@ OUTSIDE = {
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
 SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py', 'test_application_consistency.py')
 # Mostly wait for QEMU, so other steps run beside them; but the full counts have the machine for themselves.
-BESIDE = ('snapshots', 'snapshots-address', 'groups', 'groups-address', 'system-address')
+BESIDE = ('snapshots', 'groups', 'snapshots-address', 'groups-address', 'system-address', 'bus-address')
 
 SANITIZERS = {
     'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:fast_unwind_on_malloc=0',
