@@ -155,6 +155,23 @@ static bool on_snapshot_run(Job *job, GError **error) {
         return !job_is_cancelled(job) && conclude(job, error);
 }
 
+/* The machines of a collection, one after the other. */
+static bool together_run(Job *job, GError **error) {
+        for (unsigned i = 0; i < job->parts->len; i++)
+                if (!job_run_part(job->parts->pdata[i], error))
+                        return false;
+        return conclude(job, error);
+}
+
+static void together_part_request(const void *request, const MachineFacts *facts, void *ret) {
+        const FakeRequest *whole = request;
+        FakeRequest *part = ret;
+
+        part->gate = whole->gate;
+        part->total = whole->total;
+        part->milliseconds = whole->milliseconds;
+}
+
 static bool fake_progress(Job *job, Progress *ret) {
         const FakeRequest *request = job->request;
 
@@ -273,6 +290,25 @@ static const Operation of_service = FAKE_OF("SnapshotService",
                 fake_progress,
                 NULL);
 
+static const Operation together = {
+                .name = "fake-together",
+                .interface = "Collection",
+                .member = "FakeTogether",
+                .signature = "a{sv}",
+                .argument_names = "options\0task\0",
+                .action = "org.virtask1.control",
+                .gerund = "Faking",
+                .job_type = 1,
+                .flags = OPERATION_CANCELLABLE,
+                .lane = LANE_LONG,
+                .request_size = sizeof(FakeRequest),
+                .parse = fake_parse,
+                .run = together_run,
+                .cancel = fake_cancel,
+                .part = &slow,
+                .part_request = together_part_request,
+};
+
 const Operation *const fake_operations[] = {
                 &slow,
                 &failing,
@@ -285,5 +321,6 @@ const Operation *const fake_operations[] = {
                 &settled,
                 &on_snapshot,
                 &of_service,
+                &together,
                 NULL,
 };
