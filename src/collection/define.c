@@ -106,6 +106,14 @@ const Operation operation_collection_define = {
                 .run = define_run,
 };
 
+static Collection *copy_to_change(Job *job, GError **error) {
+        const Request *request = job->request;
+        g_autoptr(Collection) now =
+                        collection_store_find(job->collections, request->collection, error);
+
+        return now ? collection_copy(now) : NULL;
+}
+
 /* Members */
 
 typedef struct MemberRequest {
@@ -180,32 +188,26 @@ static bool check_member(Job *job, const Collection *collection, GError **error)
 
 static bool add_member_run(Job *job, GError **error) {
         const MemberRequest *request = job->request;
-        g_autoptr(Collection) old =
-                        collection_store_find(job->collections, request->common.collection, error);
-        g_autoptr(Collection) changed = NULL;
+        g_autoptr(Collection) changed = copy_to_change(job, error);
 
-        if (!old)
+        if (!changed)
                 return false;
-        if (collection_has(old, request->uuid))
+        if (collection_has(changed, request->uuid))
                 return true;
-        if (!check_member(job, old, error))
+        if (!check_member(job, changed, error))
                 return false;
-        changed = collection_copy(old);
         collection_add(changed, request->uuid, NULL);
         return collection_store_put(job->collections, changed, error);
 }
 
 static bool remove_member_run(Job *job, GError **error) {
         const MemberRequest *request = job->request;
-        g_autoptr(Collection) old =
-                        collection_store_find(job->collections, request->common.collection, error);
-        g_autoptr(Collection) changed = NULL;
+        g_autoptr(Collection) changed = copy_to_change(job, error);
 
-        if (!old)
+        if (!changed)
                 return false;
-        if (!collection_has(old, request->uuid))
+        if (!collection_has(changed, request->uuid))
                 return true;
-        changed = collection_copy(old);
         collection_remove(changed, request->uuid);
         return collection_store_put(job->collections, changed, error);
 }
@@ -257,13 +259,10 @@ static void rename_clear(void *request) {
 
 static bool rename_run(Job *job, GError **error) {
         const RenameRequest *request = job->request;
-        g_autoptr(Collection) old =
-                        collection_store_find(job->collections, request->common.collection, error);
-        g_autoptr(Collection) changed = NULL;
+        g_autoptr(Collection) changed = copy_to_change(job, error);
 
-        if (!old)
+        if (!changed)
                 return false;
-        changed = collection_copy(old);
         collection_rename(changed, request->name);
         return collection_store_put(job->collections, changed, error);
 }
