@@ -216,6 +216,7 @@ def test_a_disk_that_is_full(scratch, where, kind):
     machine = Snapshots(house, guest)
     properties = house.client.wait_task(machine.begin(kind))
     assert properties['ErrorName'] == 'org.virtask1.Error.DiskFull', properties
+    assert properties['ReturnValue'] == 2, 'failed, in the family of the snapshot services'
     assert machine.paths == [] and house.state(guest) == 'running'
     guest.assert_goes_on(before)
     assert namespace.run('ls', small).stdout.split() == (['data.qcow2', 'filler'] if where == 'images' else [])
