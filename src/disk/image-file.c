@@ -64,6 +64,14 @@ int image_file_open(const char *path, bool allow_device, struct stat *ret, GErro
         return fd;
 }
 
+void image_file_begin_sync(const char *path) {
+        struct stat st;
+        auto_fd fd = image_file_open(path, false, &st, NULL);
+
+        if (fd >= 0)
+                (void) sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 bool image_file_sync(const char *path, GError **error) {
         struct stat st;
         auto_fd fd = image_file_open(path, true, &st, error);

@@ -28,6 +28,10 @@ bool image_file_check_path(const char *path, GError **error);
  * would wait for ever and some devices do something when they are opened. -1 and "error". */
 int image_file_open(const char *path, bool allow_device, struct stat *ret, GError **error);
 
+/* Begins to write to the disk what is only in memory, and does not wait for it: image_file_sync()
+ * has less to do then. */
+void image_file_begin_sync(const char *path);
+
 /* What was written to the file survives a power cut. */
 bool image_file_sync(const char *path, GError **error);
 

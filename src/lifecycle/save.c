@@ -194,6 +194,15 @@ static bool save_settle(Job *job, GError **error) {
         }
 }
 
+/* While the guest is being written its image goes to the disk, so that little is left when it ends.
+ */
+static void begin_sync(virDomainPtr domain) {
+        g_autofree char *path = saved_image_path(domain);
+
+        if (path)
+                image_file_begin_sync(path);
+}
+
 /* "remaining" also falls by pages that need not be written, so it tells more than "processed"
  * (libvirt.md 1.2). */
 static bool save_progress(Job *job, Progress *ret) {
@@ -213,6 +222,7 @@ static bool save_progress(Job *job, Progress *ret) {
         virTypedParamsFree(params, n);
         if (total == 0 || remaining > total)
                 return false;
+        begin_sync(loan.domain);
         *ret = (Progress){.done = total - remaining, .total = total};
         return true;
 }

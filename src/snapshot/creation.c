@@ -38,6 +38,8 @@
 
 #define IDLE_LOOKS 5 /* without a job, before a snapshot that is not there counts as not made */
 
+#define ATTEMPTS 16 /* to find names that QEMU does not know */
+
 /* What settle() has to know. */
 #define MEMORY_ID          "Id"
 #define MEMORY_OVERLAYS    "Overlays"
@@ -314,12 +316,18 @@ bool creation_thaw(Creation *c, GError **error) {
         return thaw(c->job, c->domain, c->id, error);
 }
 
+/* A libvirt that died has left QEMU a node that the next one does not know. It takes the next name
+ * each time, and changes nothing before it has one. */
+static bool is_name_taken(void) {
+        return strstr(virGetLastErrorMessage(), "Duplicate nodes with node-name");
+}
+
 static bool call_libvirt(const Creation *c, GError **error) {
         bool memory = c->memory && c->active;
         unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
         g_autofree char *text = definition_of_new_snapshot(
                         c->id, NULL, memory ? c->memory : NULL, c->targets, c->overlays);
-        virDomainSnapshotPtr snapshot;
+        g_autoptr(virDomainSnapshot) snapshot = NULL;
 
         if (!memory)
                 flags |= VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY;
@@ -328,14 +336,15 @@ static bool call_libvirt(const Creation *c, GError **error) {
         if (!memory && !job_commit(c->job))
                 return false;
         job_do_not_ask(c->job, SILENCE_MSEC);
-        snapshot = virDomainSnapshotCreateXML(c->domain, text, flags);
-        if (!snapshot) {
+        for (unsigned i = 0; !snapshot && i < ATTEMPTS; i++) {
+                snapshot = virDomainSnapshotCreateXML(c->domain, text, flags);
+                if (!snapshot && !is_name_taken())
+                        break;
+        }
+        if (!snapshot)
                 backend_error_set(error, "Failed to take a snapshot of '%s'",
                                 virDomainGetName(c->domain));
-                return false;
-        }
-        (void) virDomainSnapshotFree(snapshot);
-        return true;
+        return snapshot;
 }
 
 /* A saved state has a definition of its own, which names the disks that it goes on with. It is

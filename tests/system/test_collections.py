@@ -252,7 +252,12 @@ class Spy:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(str(path))
         self._rest = b''
-        self._socket.sendall(b'{"execute": "qmp_capabilities"}\n')
+        self.execute('qmp_capabilities')
+
+    def execute(self, command, **arguments):
+        self._socket.sendall(json.dumps({'execute': command, 'arguments': arguments}).encode() + b'\n')
+        while b'"return"' not in (answer := self._socket.recv(65536)):
+            assert b'"error"' not in answer, answer
 
     def wait_event(self, name, after):
         """When it happened first after that time; seconds since 1970."""

@@ -6,6 +6,7 @@ import os
 import pytest
 from harness import Scratch
 from qemu_house import House, Snapshots, second_disk
+from test_collections import spied
 
 FULL, DISKS = 2, 3
 OLD, NOW, LATER = 0x11, 0x22, 0x33
@@ -90,4 +91,16 @@ def test_the_present_is_missing(machine):
     assert error == 'FileNotFound' and broken in log
     machine.do(machine.second, 'Apply')
     machine.assert_reads(NOW, targets=['hdb'])
+    machine.assert_whole()
+
+
+def test_names_that_a_libvirt_has_left(house):
+    """One that dies while it takes a snapshot leaves QEMU nodes that the next one does not know, and whose names it gives again."""
+    guest, spy = spied(house, 'left')
+    for number in (2, 3):
+        spy.execute('blockdev-add', **{'driver': 'null-co', 'node-name': f'libvirt-{number}-storage'})
+    machine = Snapshots(house, guest)
+    path = machine.take(DISKS)
+    guest.assert_goes_on(guest.ticks)
+    machine.do(path, 'Destroy')
     machine.assert_whole()
