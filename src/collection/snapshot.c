@@ -26,6 +26,9 @@
 
 #define WIDTH COLLECTION_MEMBERS_MAX /* machines at a time */
 
+#define EVENT_LOOKS 100
+#define EVENT_MSEC  10
+
 #define MEMORY_ID "Id" /* of the collection of snapshots */
 
 static bool snapshot_parse(sd_bus_message *call, void *request, GError **error) {
@@ -152,6 +155,17 @@ static bool prepare(Group *group) {
         return !job_is_cancelled(group->job);
 }
 
+/* The event comes by another thread; by now it should be here. */
+static gint64 time_of_stop(const Member *member) {
+        gint64 at = stop_watch_read(member->watch);
+
+        for (unsigned i = 0; member->watch && at == 0 && i < EVENT_LOOKS; i++) {
+                job_wait(member->job, EVENT_MSEC);
+                at = stop_watch_read(member->watch);
+        }
+        return at ?: member->stopped_at;
+}
+
 /* How far apart the guests stopped, and for how long. A machine that does not run stands still. */
 static void report_moment(const Group *group) {
         gint64 first = INT64_MAX, last = 0, gone_on = g_get_real_time();
@@ -159,10 +173,11 @@ static void report_moment(const Group *group) {
 
         for (unsigned i = 0; i < group->n; i++) {
                 const Member *member = group->members + i;
-                gint64 at = stop_watch_read(member->watch) ?: member->stopped_at;
+                gint64 at;
 
                 if (!creation_is_running(member->creation))
                         continue;
+                at = time_of_stop(member);
                 first = MIN(first, at);
                 last = MAX(last, at);
         }
