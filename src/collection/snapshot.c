@@ -167,8 +167,8 @@ static gint64 time_of_stop(const Member *member) {
 }
 
 /* How far apart the guests stopped, and for how long. A machine that does not run stands still. */
-static void report_moment(const Group *group) {
-        gint64 first = INT64_MAX, last = 0, gone_on = g_get_real_time();
+static void report_moment(const Group *group, gint64 gone_on) {
+        gint64 first = INT64_MAX, last = 0;
         g_autofree char *spread = NULL, *stopped = NULL;
 
         for (unsigned i = 0; i < group->n; i++) {
@@ -190,14 +190,17 @@ static void report_moment(const Group *group) {
 }
 
 /* Whoever was stopped and frozen goes on, whatever happened. */
-static bool catch (Group *group) {
+static bool catch_moment(Group *group) {
+        gint64 gone_on;
         bool ok = do_together(group, freeze) && job_commit(group->job) &&
                   do_together(group, stop) && do_together(group, take);
 
         ok = do_together(group, go_on) && ok;
-        if (ok)
-                report_moment(group);
-        return do_together(group, thaw) && ok && do_together(group, conclude);
+        gone_on = g_get_real_time();
+        if (!do_together(group, thaw) || !ok)
+                return false;
+        report_moment(group, gone_on);
+        return do_together(group, conclude);
 }
 
 static Collection *describe(const Group *group, const char *id, uint64_t created) {
@@ -273,7 +276,7 @@ static bool snapshot_run(Job *job, GError **error) {
         group_init(&group, job);
         if (!job_remember(job, MEMORY_ID, id, error))
                 return false;
-        if (prepare(&group) && catch (&group) && note(&group, id, created, error))
+        if (prepare(&group) && catch_moment(&group) && note(&group, id, created, error))
                 return true;
         if (!find_lost(&group))
                 (void) do_together(&group, take_back);
