@@ -25,6 +25,7 @@ static void run_part(unsigned i, void *userdata) {
         Job *part = outcome->job->parts->pdata[i];
         g_autoptr(GError) cause = NULL;
 
+        part->insists = true;
         if (part->ended || job_run_part(part, &cause))
                 return;
         g_mutex_lock(&outcome->lock);

@@ -209,7 +209,7 @@ void job_result(Job *job, const char *key, const char *value) {
         g_hash_table_replace(job->results, g_strdup(key), g_strdup(value));
 }
 
-static bool settle_once(Job *job) {
+static bool settle(Job *job) {
         const Operation *operation = job->operation;
 
         g_clear_error(&job->error);
@@ -224,6 +224,18 @@ static bool settle_once(Job *job) {
         g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                         "The service was interrupted while the task ran");
         return false;
+}
+
+static bool settle_once(Job *job) {
+        bool ok = settle(job);
+
+        if (ok || !job->insists ||
+                        !g_error_matches(
+                                        job->error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED))
+                return ok;
+        g_clear_error(&job->error);
+        job->mode = JOB_RUN;
+        return job->operation->run(job, &job->error);
 }
 
 static bool connection_was_lost(const Job *job) {

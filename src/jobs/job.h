@@ -55,7 +55,8 @@ struct Job {
         _Atomic int64_t ask_after;    /* of job_do_not_ask(), g_get_monotonic_time() */
         GHashTable *memory;           /* key -> text, of job_remember(); worker */
         GPtrArray *parts;             /* of Job, referenced: of sub-tasks; NULL without */
-        bool memory_lost;             /* it can't be read any more */
+        bool insists;     /* a part: if an interruption left nothing of it, it is run again */
+        bool memory_lost; /* it can't be read any more */
 
         /* Written by run() and settle(), read on the loop after they have returned. */
         bool succeeded;

@@ -320,4 +320,5 @@ def test_a_guest_that_dies_while_it_is_frozen(late):
     assert house.state(machine.guest) == 'turned-off'
     # libvirt may have seen the end before, and takes a snapshot of a machine that is off.
     if properties['ErrorName'] != f'{ERROR}Backend':
-        assert_complete(machine, properties, level=2)
+        assert properties['ResultName'] == 'success' and machine.get(properties['ResultObject'])['ConsistencyLevel'] == 2, properties
+        machine.assert_whole()
