@@ -42,7 +42,7 @@ OUTSIDE = {
     'auth': ['auth'],
 }
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
-SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_snapshots_virsh.py', 'test_power_cut.py', 'test_application_consistency.py')
+SLOW = ('test_interruptions.py', 'test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_snapshots_virsh.py', 'test_power_cut.py', 'test_application_consistency.py')
 # Mostly wait for QEMU, so other steps run beside them; but the full counts have the machine for themselves.
 BESIDE = ('snapshots', 'groups', 'snapshots-address', 'groups-address', 'system-address', 'bus-address')
 
