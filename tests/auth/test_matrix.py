@@ -7,7 +7,6 @@ import xml.etree.ElementTree as ElementTree
 import fakes
 import pytest
 from harness import MANAGER, Polkitd, Scratch
-from harness.source import rows
 from houses import CHALLENGE_NAME, DEFAULT, DENIED, DENIED_NAME, GRANTED, OWNER, RULES, VM, House, outcome
 
 pytestmark = pytest.mark.root
@@ -197,18 +196,21 @@ def test_the_table_is_what_the_introspection_says(matrix):
     assert sorted(matrix.methods()) == sorted((interface, method) for interface, rows in TABLE.items() for method in rows)
 
 
-@pytest.mark.parametrize('caller', rows(list(CALLERS), list(CALLERS), ['root', 'by-default', 'denied']))
+@pytest.mark.parametrize('caller', CALLERS)
 def test_each_method(matrix, caller):
     user, interactive, refused = CALLERS[caller]
     client = matrix.client(user)
     called = 0
+    before = None
     for interface, method in matrix.methods():
         row = TABLE[interface][method]
         target = matrix.target(interface, method, caller)
         arguments = row.arguments if row.arguments is not None else matrix.arguments(method, caller)
         expected = {OPEN: None, PRIVATE: None if caller == 'root' else DENIED_NAME}.get(row.action, refused)
 
-        before = matrix.snapshot()
+        # After a refusal all is what it was before, unless there is a new task to be refused at.
+        if before is None or interface in ('Task', 'ConcreteJob'):
+            before = matrix.snapshot()
         error = outcome(client, target, interface, method, row.signature, *arguments, interactive=interactive)
         assert (error and error.name) == expected, f'{interface}.{method} for {caller}: {error}'
         if error:
@@ -218,6 +220,7 @@ def test_each_method(matrix, caller):
         else:
             matrix.settle(interface, target, row)
             assert matrix.snapshot() != before, f'{interface}.{method} was allowed and did nothing'
+            before = None
         matrix.settle(interface, target, row)
         called += 1
     assert called == sum(len(rows) for rows in TABLE.values())

@@ -146,11 +146,8 @@ def test_a_service_that_ends_takes_nothing_up(client, vm, daemon, gates, expect)
     gate = gates.add()
     task = start(client, vm, 'FakeUncancellable', Gate=gate)
     wait_at(client, task, gate)
-    daemon.process.signal(15)
-    # It says so from the moment in which it has read the signal.
-    refusals = iter(lambda: refuse(client, vm, 'Reset'), None)
-    error = next(error for error in refusals if error.short != 'InUse')
-    expect(error, 'ServiceShuttingDown')
+    daemon.terminate()
+    expect(refuse(client, vm, 'Reset'), 'ServiceShuttingDown')
     gates.release(gate)
     assert daemon.process.wait() == 0
 

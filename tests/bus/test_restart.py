@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the next daemon knows of the tasks of the last one."""
 
+import signal
+
 import pytest
 from fakes import ERRORS, JOB, VM, machine_path, start, wait_at
 from harness import LONG, MANAGER, Client
@@ -145,8 +147,8 @@ def test_an_orderly_end_cancels_what_dies_with_it(daemon, client, vm):
 def test_an_orderly_end_waits_for_what_can_not_be_cancelled(daemon, client, vm, gates, gate):
     task = start(client, vm, 'FakeUncancellable', Gate=gate)
     wait_at(client, task, gate)
-    daemon.process.signal(15)
-    client.wait(lambda: client.error(vm, VM, 'Pause').short == 'ServiceShuttingDown')
+    daemon.terminate()
+    assert client.error(vm, VM, 'Pause').short == 'ServiceShuttingDown'
     assert client.get(task, 'Task', 'IsComplete') is False
     gates.release(gate)
     assert client.wait_signal('TaskCompleted', MANAGER).arguments[1] == task
@@ -158,9 +160,9 @@ def test_an_orderly_end_waits_for_what_can_not_be_cancelled(daemon, client, vm, 
 def test_a_second_signal_ends_it_at_once(daemon, client, vm, gate):
     task = start(client, vm, 'FakeUncancellable', Gate=gate)
     wait_at(client, task, gate)
-    daemon.process.signal(15)
-    client.wait(lambda: client.error(vm, VM, 'Pause').short == 'ServiceShuttingDown')
-    daemon.process.signal(15)
+    daemon.terminate()
+    assert client.error(vm, VM, 'Pause').short == 'ServiceShuttingDown'
+    daemon.process.signal(signal.SIGTERM)
     assert daemon.process.wait() == 0
     daemon.start()
     assert client.wait_task(task)['ResultName'] == 'thread-crash'

@@ -46,6 +46,7 @@ class Daemon:
             path.write_text('[virtaskd]\n' + ''.join(f'{key}={value}\n' for key, value in config.items()), encoding='utf-8')
             self._arguments.append(f'--config={path}')
         self.process = None
+        self._notify = None
         self._checked = 0
         scratch.callback(self._end)
         if start:
@@ -60,34 +61,42 @@ class Daemon:
             self.stop()
         else:
             self._check()
+        if self._notify:
+            self._notify.close()
 
     def start(self, ready=True):
         """Starts it (again); with ready=False it may not come up."""
         path = str(self._scratch / f'{self._name}.notify')
-        if os.path.exists(path):
+        if self._notify:
+            self._notify.close()
             os.unlink(path)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.bind(path)
-            os.chmod(path, 0o777)
-            self.process = Process(self._scratch, self._name, self._arguments, user=self._user, namespace=self._namespace,
-                                   environment={'NOTIFY_SOCKET': path, 'HOME': str(self._home),
-                                                **self.environment})
-            if ready:
-                self._wait_ready(notify)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(path)
+        os.chmod(path, 0o777)
+        self.process = Process(self._scratch, self._name, self._arguments, user=self._user, namespace=self._namespace,
+                               environment={'NOTIFY_SOCKET': path, 'HOME': str(self._home),
+                                            **self.environment})
+        if ready:
+            self._wait_notice(b'READY=1')
         return self
 
-    def _wait_ready(self, notify):
+    def _wait_notice(self, line):
         poll = select.poll()
-        poll.register(notify, select.POLLIN)
+        poll.register(self._notify, select.POLLIN)
         poll.register(self.process.pidfd, select.POLLIN)
         end = time.monotonic() + TIMEOUT
         while (left := end - time.monotonic()) > 0:
             events = dict(poll.poll(left * 1000))
-            if notify.fileno() in events and b'READY=1' in notify.recv(4096).split(b'\n'):
+            if self._notify.fileno() in events and line in self._notify.recv(4096).split(b'\n'):
                 return
             if self.process.pidfd in events:
                 raise RuntimeError(f'virtaskd ended with {self.process.wait()}:\n{self.log}')
-        raise RuntimeError(f'virtaskd did not become ready:\n{self.log}')
+        raise RuntimeError(f'virtaskd did not say {line.decode()}:\n{self.log}')
+
+    def terminate(self):
+        """SIGTERM; it has read it when this returns, and takes up no more work."""
+        self.process.signal(signal.SIGTERM)
+        self._wait_notice(b'STOPPING=1')
 
     @property
     def log(self):
