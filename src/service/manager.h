@@ -76,6 +76,9 @@ void manager_apply_facts(Manager *manager, const char *uuid, MachineFacts *facts
 /* Has the facts of the machine read anew. */
 void manager_refresh(Manager *manager, const char *uuid);
 
+/* manager-tasks.c; with the manager as userdata */
+extern const TaskHooks manager_task_hooks;
+
 /* manager-dbus.c */
 int manager_publish(Manager *manager);
 void manager_emit_task_completed(Manager *manager, const Task *task);

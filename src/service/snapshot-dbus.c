@@ -35,7 +35,7 @@ static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *
 #define TEXT_GETTER(...)   TEXT_GETTER_OF(const Snapshot *snapshot, __VA_ARGS__)
 #define NUMBER_GETTER(...) NUMBER_GETTER_OF(const Snapshot *snapshot, __VA_ARGS__)
 
-static const char *system_type(const Snapshot *snapshot) {
+static const char *virtual_system_type(const Snapshot *snapshot) {
         return snapshot->facts->type == TYPE_RECOVERY ? SYSTEM_TYPE_RECOVERY : SYSTEM_TYPE_REALIZED;
 }
 
@@ -44,7 +44,7 @@ TEXT_GETTER(virtual_machine, 'o', snapshot->vm->path)
 TEXT_GETTER(parent, 'o', snapshot->parent ? snapshot->parent->path : "/")
 NUMBER_GETTER(creation_time, 't', uint64_t, snapshot->facts->created)
 NUMBER_GETTER(snapshot_type, 'q', uint16_t, snapshot->facts->type)
-TEXT_GETTER(virtual_system_type, 's', system_type(snapshot))
+TEXT_GETTER(virtual_system_type, 's', virtual_system_type(snapshot))
 NUMBER_GETTER(consistency_level, 'q', uint16_t, snapshot->facts->consistency)
 NUMBER_GETTER(has_saved_state, 'b', int, snapshot->facts->has_memory)
 NUMBER_GETTER(is_current, 'b', int, snapshot->facts->current)
