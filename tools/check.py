@@ -35,6 +35,7 @@ BUILDS = {
 # Tests from outside: the step, and its files.
 OUTSIDE = {
     'contract': ['contract'],
+    'moment': ['system/test_moment.py'],
     'snapshots': ['system/test_snapshot*.py'],
     'system': ['system/test_[ibot]*.py'],
     'groups': ['system/test_[acp]*.py'],
@@ -43,11 +44,13 @@ OUTSIDE = {
 }
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
 SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py', 'test_application_consistency.py')
+# Before anything runs beside them.
+ALONE = ('moment', 'moment-address')
 # Mostly wait for QEMU, so other steps run beside them, the longest first; but the full counts have the machine for themselves.
 BESIDE = ('snapshots-address', 'snapshots', 'system-address', 'groups-address', 'groups', 'bus-address')
 
 SANITIZERS = {
-    'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:fast_unwind_on_malloc=0',
+    'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1',
     'LSAN_OPTIONS': f'suppressions={SOURCE}/tests/lib/leaks.supp:print_suppressions=0',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
     'TSAN_OPTIONS': f'suppressions={SOURCE}/tests/lib/threads.supp:halt_on_error=1:second_deadlock_stack=1',
@@ -202,15 +205,16 @@ class Check:
 
     def steps(self):
         """Name (what --only takes), and what to do. The order is that in which a mistake is found soonest."""
-        outside = [(f'{step}{suffix}', lambda build=build, step=step: self.outside(build, step))
-                   for build, suffix in (('gcc', ''), ('address', '-address')) for step in OUTSIDE]
+        outside = {f'{step}{suffix}': lambda build=build, step=step: self.outside(build, step)
+                   for build, suffix in (('gcc', ''), ('address', '-address')) for step in OUTSIDE}
+        first = ALONE + BESIDE
         return [
             *((f'build-{name}', lambda name=name: self.compile(name)) for name in BUILDS),
             ('unit', lambda: self.unit('gcc')),
             ('unit-clang', lambda: self.unit('clang')),
             ('unit-address', lambda: self.unit('address')),
             ('unit-thread', lambda: self.unit('thread', ['jobs', 'backend'])),
-            *sorted(outside, key=lambda row: BESIDE.index(row[0]) if row[0] in BESIDE else len(BESIDE)),
+            *sorted(outside.items(), key=lambda row: first.index(row[0]) if row[0] in first else len(first)),
             ('install', self.install),
             ('demo-user', self.demo_as_user),
             ('demo-root', self.demo_as_root),

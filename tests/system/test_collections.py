@@ -1,18 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Collections of machines, and the snapshots that are taken of all of them at one moment."""
 
-import contextlib
-import json
-import os
-import select
-import socket
-import time
 import uuid
 
 import pytest
 from harness import MANAGER, ROOT, Scratch
-from harness.process import TIMEOUT
-from harness.source import LONG
 from qemu_house import House, Snapshots, variant
 
 COLLECTIONS = f'{ROOT}/collection'
@@ -241,68 +233,3 @@ def test_machines_in_all_states(house):
     saved.wait_first_tick(2)
     for guest in guests:
         house.do(guest, 'TurnOff')
-
-
-# --- One moment ---
-
-class Spy:
-    """QEMU's own events, from a monitor beside that of libvirt."""
-
-    def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.connect(str(path))
-        self._rest = b''
-        self.execute('qmp_capabilities')
-
-    def execute(self, command, **arguments):
-        self._socket.sendall(json.dumps({'execute': command, 'arguments': arguments}).encode() + b'\n')
-        while b'"return"' not in (answer := self._socket.recv(65536)):
-            assert b'"error"' not in answer, answer
-
-    def wait_event(self, name, after):
-        """When it happened first after that time; seconds since 1970."""
-        while True:
-            *lines, self._rest = self._rest.split(b'\n')
-            for line in map(json.loads, filter(None, lines)):
-                if line.get('event') != name:
-                    continue
-                moment = line['timestamp']['seconds'] + line['timestamp']['microseconds'] / 1e6
-                if moment >= after:
-                    return moment
-            assert select.select([self._socket], [], [], TIMEOUT)[0], name
-            self._rest += self._socket.recv(65536)
-
-
-def spied(house, name):
-    path = house.scratch / f'spy-{name}'
-    arguments = ['-chardev', f'socket,id=spy,path={path},server=on,wait=off', '-mon', 'chardev=spy,mode=control']
-    lines = ''.join(f"<qemu:arg value='{argument}'/>" for argument in arguments)
-    guest = house.register(name, memory=32, commandline=f'<qemu:commandline>{lines}</qemu:commandline>')
-    return guest, Spy(path)
-
-
-@pytest.fixture(scope='module')
-def eight(house):
-    return [spied(house, f'many{number}') for number in range(8)]
-
-
-def test_eight_guests_at_one_moment(house, eight, pair):
-    for guest in pair:
-        if house.state(guest) == 'running':
-            house.do(guest, 'TurnOff')
-    guests = [guest for guest, _ in eight]
-    collection = Collection(house, 'eight', guests)
-    for attempt in range(10 if LONG else 3):
-        begin = time.time()
-        path, task = collection.take()
-        stops = [spy.wait_event('STOP', begin) for _, spy in eight]
-        spread = (max(stops) - min(stops)) * 1000
-        own = int(collection.results(task)['SpreadUSec']) / 1000
-        print(f'8 guests stopped within {spread:.1f} ms, the task says {own:.1f} ms, stopped for '
-              f'{int(collection.results(task)["StoppedUSec"]) / 1000:.0f} ms')
-        assert spread <= 50
-        assert abs(own - spread) <= 20
-        assert_runs(guests)
-        if attempt == 0:
-            assert do(house, path, 'Destroy')['ResultName'] == 'success'
-            assert_no_snapshots(house, guests)

@@ -6,7 +6,7 @@ import os
 import pytest
 from harness import Scratch
 from qemu_house import House, Snapshots, second_disk
-from test_collections import spied
+from spy import spied
 
 FULL, DISKS = 2, 3
 OLD, NOW, LATER = 0x11, 0x22, 0x33
