@@ -22,6 +22,7 @@
 #include "backend/backend-error.h"
 #include "backend/backend-event.h"
 #include "backend/layout.h"
+#include "backend/lost-jobs.h"
 #include "util/error.h"
 
 #define SLOTS             7
@@ -106,6 +107,7 @@ Backend *backend_new(const char *uri, Mailbox *mailbox, const BackendHooks *hook
 
         virSetErrorFunc(NULL, ignore_error);
         prepare_embedded(uri);
+        lost_jobs_settle(uri);
         backend_event_loop_start();
         return backend;
 }

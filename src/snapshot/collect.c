@@ -25,14 +25,13 @@
 #include "backend/layout.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
+#include "snapshot/block-commit.h"
 #include "snapshot/image-notes.h"
 #include "snapshot/libvirt-files.h"
 #include "snapshot/state-file.h"
 #include "snapshot/tree.h"
 #include "util/error.h"
 #include "util/fs.h"
-
-#define LOOK_MSEC 100
 
 /* What all merges together have to write, in bytes; how far each is tells QEMU in other units. */
 typedef struct Work {
@@ -215,77 +214,6 @@ static bool merge_offline(const Merge *merge, GError **error) {
                rename_in_definition(merge, error);
 }
 
-static bool is_ready(const Merge *merge, const virDomainBlockJobInfo *info) {
-        g_autoptr(DiskSet) disks = NULL;
-        const Disk *disk;
-        char *text;
-
-        if (info->cur != info->end)
-                return false;
-        text = virDomainGetXMLDesc(merge->domain, 0);
-        disks = text ? disk_set_parse(text, NULL) : NULL;
-        free(text);
-        disk = disks ? disk_set_find(disks, merge->top->target) : NULL;
-        return disk && disk->mirror_ready;
-}
-
-/* 1: ready to switch over. 0: it is over. -1: it failed. */
-static int wait_block_job(const Merge *merge, bool active, GError **error) {
-        for (;;) {
-                virDomainBlockJobInfo info;
-                int r = virDomainGetBlockJobInfo(merge->domain, merge->top->target, &info, 0);
-
-                if (r < 0) {
-                        backend_error_set(error, "Failed to watch the merging of images");
-                        return -1;
-                }
-                if (r == 0)
-                        return 0;
-                if (info.end > 0)
-                        progress(merge, MIN((double) info.cur / (double) info.end, 1.0));
-                if (active && is_ready(merge, &info))
-                        return 1;
-                job_wait(merge->job, LOOK_MSEC);
-        }
-}
-
-#define MEMORY_PAUSED "PausedToSwitchOver"
-
-static bool is_in_state(virDomainPtr domain, int wanted) {
-        int state, reason;
-
-        return virDomainGetState(domain, &state, &reason, 0) == 0 && state == wanted;
-}
-
-static void let_go_on(Job *job, virDomainPtr domain) {
-        if (g_strcmp0(job_recall(job, MEMORY_PAUSED), "true") != 0)
-                return;
-        if (is_in_state(domain, VIR_DOMAIN_PAUSED))
-                (void) virDomainResume(domain);
-        (void) job_remember(job, MEMORY_PAUSED, "", NULL);
-}
-
-/* QEMU 7.2 dies now and then if the guest writes in the moment when an image is switched over to
- * the one below ("child->perm & BLK_PERM_WRITE"). It does not while it is stopped. */
-static bool switch_over(const Merge *merge, GError **error) {
-        const char *target = merge->top->target;
-        bool ok;
-
-        if (is_in_state(merge->domain, VIR_DOMAIN_RUNNING) &&
-                        (!job_remember(merge->job, MEMORY_PAUSED, "true", error) ||
-                                        virDomainSuspend(merge->domain) < 0)) {
-                if (!*error)
-                        backend_error_set(error, "Failed to pause '%s'",
-                                        virDomainGetName(merge->domain));
-                return false;
-        }
-        ok = virDomainBlockJobAbort(merge->domain, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) == 0;
-        if (!ok)
-                backend_error_set(error, "Failed to switch disk %s over", target);
-        let_go_on(merge->job, merge->domain);
-        return ok;
-}
-
 /* What can't be read may rest on anything. */
 static SnapshotTree *read_whole_tree(virDomainPtr domain, GError **error) {
         g_autoptr(SnapshotTree) tree = snapshot_tree_read(domain, error);
@@ -311,39 +239,12 @@ static bool check_gone(const Merge *merge, GError **error) {
         return false;
 }
 
-/* One that an earlier daemon began, or that failed half-way: the images show the same without it.
- */
-static void end_block_job(const Merge *merge) {
-        virDomainBlockJobInfo info;
-
-        if (virDomainGetBlockJobInfo(merge->domain, merge->top->target, &info, 0) == 1)
-                (void) virDomainBlockJobAbort(merge->domain, merge->top->target, 0);
-}
-
 static bool merge_running(const Merge *merge, GError **error) {
-        const char *target = merge->top->target;
-        bool active = merge->top->users->len == 0;
-        unsigned flags = active ? VIR_DOMAIN_BLOCK_COMMIT_ACTIVE : 0;
-        int r;
+        const ImageHooks hooks = {on_percent, NULL, (void *) merge};
 
-        if (!hide(merge->domain, merge->top->path, error))
-                return false;
-        end_block_job(merge);
-        if (virDomainBlockCommit(merge->domain, target, merge->base->path, merge->top->path, 0,
-                            flags) < 0) {
-                backend_error_set(error, "Failed to merge the images of disk %s", target);
-                return false;
-        }
-        r = wait_block_job(merge, active, error);
-        if (r < 0) {
-                end_block_job(merge);
-                return false;
-        }
-        if (r > 0 && !switch_over(merge, error)) {
-                end_block_job(merge);
-                return false;
-        }
-        return check_gone(merge, error) && image_file_sync(merge->base->path, error) &&
+        return hide(merge->domain, merge->top->path, error) &&
+               block_commit(merge->job, merge->domain, merge->base, merge->top, &hooks, error) &&
+               check_gone(merge, error) && image_file_sync(merge->base->path, error) &&
                rename_in_users(merge, error) && rename_in_snapshots(merge, error);
 }
 
@@ -527,11 +428,47 @@ static bool forget_strangers(Job *job, virDomainPtr domain, GError **error) {
         return true;
 }
 
+/* A disk goes over to the image below before the definition for the next start does. Who was
+ * stopped in between would start with what the guest has left. */
+static bool follow_guest(virDomainPtr domain, GError **error) {
+        g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);
+        g_autoptr(SnapshotTree) tree = NULL;
+        g_autofree char *text = NULL;
+        bool changed = false;
+        GHashTableIter iter;
+        void *path;
+
+        if (!hidden || g_hash_table_size(hidden) == 0)
+                return hidden;
+        tree = snapshot_tree_read(domain, error);
+        if (!tree || !tree->active)
+                return tree;
+        text = snapshot_tree_definition(domain, true, error);
+        g_hash_table_iter_init(&iter, hidden);
+        while (text && g_hash_table_iter_next(&iter, &path, NULL)) {
+                const TreeImage *left = g_hash_table_lookup(tree->images, path);
+                const Disk *disk = left ? disk_set_find(tree->disks, left->target) : NULL;
+                char *new;
+
+                if (!disk || left->running || g_strcmp0(disk->path, left->backing) != 0)
+                        continue;
+                new = definition_replace_image(text, path, disk->path, disk->format, NULL);
+                if (!new)
+                        continue;
+                g_free(text);
+                text = new;
+                changed = true;
+        }
+        return text && (!changed || define(domain, text, error));
+}
+
 bool collect_images(Job *job, virDomainPtr domain, GError **error) {
-        bool changed = true;
+        bool changed = true, ok = follow_guest(domain, error);
         Work work = {0, 0};
 
-        let_go_on(job, domain);
+        block_commit_let_go_on(job, domain);
+        if (!ok)
+                return false;
         state_file_remove_halves(domain);
         while (changed) {
                 g_autoptr(GHashTable) hidden = image_notes_read(domain, IMAGE_HIDDEN, error);

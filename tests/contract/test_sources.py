@@ -69,7 +69,7 @@ def test_the_shared_headers_include_nothing():
 
 @functools.cache
 def flags():
-    return subprocess.run(['pkg-config', '--cflags', 'libsystemd', 'glib-2.0', 'libvirt', 'libxml-2.0'], check=True,
+    return subprocess.run(['pkg-config', '--cflags', 'libsystemd', 'glib-2.0', 'libvirt', 'libxml-2.0', 'json-glib-1.0'], check=True,
                           capture_output=True, text=True).stdout.split()
 
 

@@ -4,7 +4,8 @@
  *
  * Right after it has removed the file whose path ends with $VIRTASK_CRASH_AFTER_UNLINK, or has
  * given a file a name that ends with $VIRTASK_CRASH_AFTER_RENAME, or before it gives it for the
- * $VIRTASK_CRASH_COUNT-th time one that ends with $VIRTASK_CRASH_BEFORE_RENAME; or after the n-th
+ * $VIRTASK_CRASH_COUNT-th time one that ends with $VIRTASK_CRASH_BEFORE_RENAME (only if there is
+ * $VIRTASK_CRASH_TEXT in it, where that is given); or after the n-th
  * step since the file $VIRTASK_CRASH_ARM was there, which holds n. A step is a call that
  * makes, renames or removes a file, or that says something to another process; with n = 0 the
  * file's steps are only counted, in $VIRTASK_CRASH_ARM.count. Programs that the service runs do not
@@ -63,11 +64,26 @@ static void step(void) {
         errno = saved;
 }
 
-static void die_at(const char *variable, const char *path) {
+static int has_text(const char *path) {
+        const char *wanted = getenv("VIRTASK_CRASH_TEXT");
+        static char text[1 << 20];
+        ssize_t n;
+        int fd;
+
+        if (!wanted)
+                return 1;
+        fd = (int) syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+        n = syscall(SYS_read, fd, text, sizeof(text) - 1);
+        (void) syscall(SYS_close, fd);
+        text[n > 0 ? n : 0] = '\0';
+        return strstr(text, wanted) != NULL;
+}
+
+static void die_at(const char *variable, const char *path, const char *file) {
         const char *end = getenv(variable);
 
         if (end && strlen(path) >= strlen(end) &&
-                        strcmp(path + strlen(path) - strlen(end), end) == 0 &&
+                        strcmp(path + strlen(path) - strlen(end), end) == 0 && has_text(file) &&
                         atomic_fetch_add(&matches, 1) + 1 ==
                                         atoi(getenv("VIRTASK_CRASH_COUNT") ?: "1"))
                 (void) kill(getpid(), SIGKILL);
@@ -77,7 +93,7 @@ int unlink(const char *path) {
         int r = NEXT(unlink)(path);
 
         if (r == 0)
-                die_at("VIRTASK_CRASH_AFTER_UNLINK", path);
+                die_at("VIRTASK_CRASH_AFTER_UNLINK", path, "");
         step();
         return r;
 }
@@ -92,10 +108,10 @@ int unlinkat(int directory, const char *path, int flags) {
 int rename(const char *from, const char *to) {
         int r;
 
-        die_at("VIRTASK_CRASH_BEFORE_RENAME", to);
+        die_at("VIRTASK_CRASH_BEFORE_RENAME", to, from);
         r = NEXT(rename)(from, to);
         if (r == 0)
-                die_at("VIRTASK_CRASH_AFTER_RENAME", to);
+                die_at("VIRTASK_CRASH_AFTER_RENAME", to, to);
         step();
         return r;
 }
@@ -103,7 +119,7 @@ int rename(const char *from, const char *to) {
 int renameat(int from_directory, const char *from, int to_directory, const char *to) {
         int r;
 
-        die_at("VIRTASK_CRASH_BEFORE_RENAME", to);
+        die_at("VIRTASK_CRASH_BEFORE_RENAME", to, from);
         r = NEXT(renameat)(from_directory, from, to_directory, to);
         step();
         return r;

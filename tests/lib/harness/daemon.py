@@ -119,11 +119,12 @@ class Daemon:
         self._check()
 
     @contextlib.contextmanager
-    def crash(self, when, end, count=1):
-        """What is started in this context dies "after_unlink" of a file whose path has this end, or "after_rename" or "before_rename" to it."""
+    def crash(self, when, end, count=1, text=None):
+        """What is started in this context dies "after_unlink" of a file whose path has this end, or "after_rename" or "before_rename" to it (of a file
+        with this text)."""
         saved = self.environment
         self.environment = {**saved, 'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), f'VIRTASK_CRASH_{when.upper()}': end,
-                            'VIRTASK_CRASH_COUNT': str(count),
+                            'VIRTASK_CRASH_COUNT': str(count), **({'VIRTASK_CRASH_TEXT': text} if text else {}),
                             'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
         try:
             yield
