@@ -213,6 +213,7 @@ static bool settle(Job *job) {
         const Operation *operation = job->operation;
 
         g_clear_error(&job->error);
+        job->mode = JOB_SETTLE;
         if (job->memory_lost) {
                 g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
                                 "The task was interrupted, and what it had noted of its steps can "

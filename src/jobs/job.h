@@ -23,7 +23,7 @@ typedef enum JobFate {
 
 typedef enum JobMode {
         JOB_RUN,
-        JOB_SETTLE, /* taken over from a daemon that is no more */
+        JOB_SETTLE, /* taken over from a daemon that is no more, or the connection was lost */
 } JobMode;
 
 /* Called on the loop, in the order of the worker's calls; "text" is freed afterwards. */
