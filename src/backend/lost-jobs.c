@@ -9,14 +9,16 @@
  * know a guest any more that runs; with a mirror without a job the guest goes on in an image that
  * libvirt does not know of, and the next start begins with what it had left.
  *
- * A libvirtd is not ours to mend. Of embedded QEMU the note is in our own directory, and as long as
- * libvirt has not read it, QEMU may be asked: the disk is noted to be what QEMU has open, as
+ * A libvirtd is not ours to mend: the machine has to be turned off, and until then nothing is done
+ * that relies on what libvirt says. Of embedded QEMU the note is in our own directory, and as long
+ * as libvirt has not read it, QEMU may be asked: the disk is noted to be what QEMU has open, as
  * libvirt would have done. What else belongs to that (the definition for the next start, the image
  * that is not needed any more) follows when the task is settled. */
 
 #include "backend/lost-jobs.h"
 
 #include <fcntl.h>
+#include <libvirt/libvirt-qemu.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@
 #include "backend/layout.h"
 #include "backend/qemu-monitor.h"
 #include "backend/xml.h"
+#include "util/error.h"
 #include "util/fs.h"
 #include "util/log.h"
 
@@ -151,14 +154,19 @@ static void close_image(QemuMonitor *monitor, const xmlNode *source) {
                 g_autofree char *node = node_of_source(source, types[i]);
 
                 if (node)
-                        qemu_monitor_close_node(monitor, node);
+                        (void) qemu_monitor_tell(monitor, "blockdev-del", "node-name", node, NULL);
         }
 }
 
-static void close_images_above(QemuMonitor *monitor, const LostJob *lost) {
+/* The list of what was written to the new image at the end has served, too. */
+static void tidy(QemuMonitor *monitor, const LostJob *lost) {
+        g_autofree char *base = node_of_source(xml_child(lost->layer, "source"), NODE_FORMAT);
+
         for (const xmlNode *image = lost->disk; image != lost->layer;
                         image = xml_child(image, "backingStore"))
                 close_image(monitor, xml_child(image, "source"));
+        (void) qemu_monitor_tell(monitor, "block-dirty-bitmap-remove", "node", base, "name",
+                        "libvirt-tmp-activewrite", NULL);
 }
 
 /* Whether QEMU names a thing so in the answer: a list of objects with this member, or with an
@@ -215,7 +223,7 @@ static bool settle_job(
                 return true;
         }
         if (r > 0) {
-                close_images_above(monitor, lost);
+                tidy(monitor, lost);
                 lower(lost->disk, lost->layer);
         }
         if (lost->mirror)
@@ -301,4 +309,64 @@ void lost_jobs_settle(const char *uri) {
         if (!is_embedded_elsewhere(directory))
                 settle_all(layout.run, directory);
         (void) close(directory);
+}
+
+/* QEMU has a job that is not noted on the disk, or the disk is noted to have one and QEMU has none.
+ */
+static bool is_lost(virDomainPtr domain, const xmlNode *disk, const char *target) {
+        virDomainBlockJobInfo info;
+        int r = virDomainGetBlockJobInfo(domain, target, &info, 0);
+
+        if (xml_child(disk, "mirror"))
+                return r == 0;
+        return r == 1 && info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT;
+}
+
+/* The first such disk ("wanted": only this one); NULL: there is none. */
+static char *find_lost(virDomainPtr domain, const char *wanted) {
+        char *text = virDomainGetXMLDesc(domain, 0);
+        g_autoptr(xmlDoc) document = text ? xml_parse(text) : NULL;
+        xmlNode *devices = xml_child(document ? xmlDocGetRootElement(document) : NULL, "devices");
+
+        free(text);
+        for (xmlNode *disk = devices ? devices->children : NULL; disk; disk = disk->next) {
+                g_autofree char *target =
+                                xml_is(disk, "disk")
+                                                ? xml_attribute(xml_child(disk, "target"), "dev")
+                                                : NULL;
+
+                if (target && (!wanted || g_str_equal(target, wanted)) &&
+                                is_lost(domain, disk, target))
+                        return g_steal_pointer(&target);
+        }
+        return NULL;
+}
+
+bool lost_jobs_check(virDomainPtr domain, GError **error) {
+        g_autofree char *target = virDomainIsActive(domain) == 1 ? find_lost(domain, NULL) : NULL;
+
+        if (!target)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND,
+                        "libvirt does not know any more which image disk %s of '%s' is; turn the "
+                        "machine off",
+                        target, virDomainGetName(domain));
+        return false;
+}
+
+bool lost_jobs_has_left(virDomainPtr domain, const char *target, const char *below) {
+        g_autofree char *lost = find_lost(domain, target);
+        g_autoptr(JsonNode) answer = NULL;
+        char *text = NULL;
+
+        /* libvirt notes that somebody spoke with QEMU beside it ("tainted"), so only if need be. */
+        if (!lost || virDomainQemuMonitorCommand(
+                                     domain, "{\"execute\": \"query-block\"}", &text, 0) < 0)
+                return false;
+        answer = json_from_string(text, NULL);
+        free(text);
+        return answer && JSON_NODE_HOLDS_OBJECT(answer) &&
+               json_object_has_member(json_node_get_object(answer), "return") &&
+               names(json_object_get_member(json_node_get_object(answer), "return"), "inserted",
+                               "file", below);
 }

@@ -145,13 +145,18 @@ JsonNode *qemu_monitor_ask(QemuMonitor *monitor, const char *command, GError **e
         return ask(monitor, command, NULL, error);
 }
 
-bool qemu_monitor_close_node(QemuMonitor *monitor, const char *node) {
+bool qemu_monitor_tell(QemuMonitor *monitor, const char *command, ...) {
         JsonObject *object = json_object_new();
         JsonNode *arguments = json_node_new(JSON_NODE_OBJECT);
         g_autoptr(JsonNode) answer = NULL;
+        const char *name;
+        va_list args;
 
-        json_object_set_string_member(object, "node-name", node);
+        va_start(args, command);
+        while ((name = va_arg(args, const char *)))
+                json_object_set_string_member(object, name, va_arg(args, const char *));
+        va_end(args);
         json_node_take_object(arguments, object);
-        answer = ask(monitor, "blockdev-del", arguments, NULL);
+        answer = ask(monitor, command, arguments, NULL);
         return answer;
 }

@@ -19,5 +19,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuMonitor, qemu_monitor_free)
 /* What the command without arguments returns (taken). NULL and "error" on failure. */
 JsonNode *qemu_monitor_ask(QemuMonitor *monitor, const char *command, GError **error);
 
-/* Has QEMU close an image that nothing uses; whether it did. */
-bool qemu_monitor_close_node(QemuMonitor *monitor, const char *node);
+/* The command with arguments, pairs of name and text; whether QEMU has done it. */
+bool qemu_monitor_tell(QemuMonitor *monitor, const char *command, ...) G_GNUC_NULL_TERMINATED;

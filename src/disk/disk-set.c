@@ -80,7 +80,6 @@ static Disk *read_disk(xmlNode *node) {
         disk->readonly = xml_child(node, "readonly") != NULL;
         disk->shareable = xml_child(node, "shareable") != NULL;
         disk->transient = xml_child(node, "transient") != NULL;
-        disk->has_mirror = xml_child(node, "mirror") != NULL;
         disk->mirror_ready = attribute_is(xml_child(node, "mirror"), "ready", "yes", NULL);
         disk->is_special = xml_child(node, "encryption") || xml_child(source, "encryption") ||
                            xml_child(source, "slices");

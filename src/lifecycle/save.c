@@ -15,6 +15,7 @@
 #include <syslog.h>
 
 #include "backend/backend-error.h"
+#include "backend/lost-jobs.h"
 #include "backend/saved-image.h"
 #include "disk/image-file.h"
 #include "jobs/job.h"
@@ -88,7 +89,8 @@ static bool save_run(Job *job, GError **error) {
         unsigned flags = request->bypass_cache ? VIR_DOMAIN_SAVE_BYPASS_CACHE : 0;
         unsigned long long downtime;
 
-        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
+        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error) ||
+                        !lost_jobs_check(loan.domain, error))
                 return false;
         downtime = get_downtime(loan.domain);
         if (downtime > 0)

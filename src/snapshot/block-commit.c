@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The image that the guest writes to is merged in two steps ("active commit"): QEMU copies until
- * both are equal, then it is told to switch over. Any other just by copying.
- *
- * libvirt 9.0 notes such a job before it notes that the disk has one (<mirror>), and dismisses it
- * before it notes that the disk has none any more. What a libvirtd that died in between has left
- * is not to be touched: ending a job without a mirror kills it (qemuBlockJobProcessEventFailed-
- * ActiveCommit()). */
+ * both are equal, then it is told to switch over. Any other just by copying. */
 
 #include "snapshot/block-commit.h"
 
 #include "backend/backend-error.h"
+#include "backend/lost-jobs.h"
 #include "util/error.h"
 
 #define LOOK_MSEC 100
@@ -22,16 +18,14 @@ typedef struct Commit {
         const ImageHooks *hooks;
 } Commit;
 
-/* *ret_ready: QEMU keeps both images equal. Whether the disk is noted to have a job with two steps.
- */
-static bool read_mirror(const Commit *commit, bool *ret_ready) {
+/* QEMU keeps both images equal. */
+static bool is_ready(const Commit *commit) {
         char *text = virDomainGetXMLDesc(commit->domain, 0);
         g_autoptr(DiskSet) disks = text ? disk_set_parse(text, NULL) : NULL;
         const Disk *disk = disks ? disk_set_find(disks, commit->target) : NULL;
 
         free(text);
-        *ret_ready = disk && disk->mirror_ready;
-        return disk && disk->has_mirror;
+        return disk && disk->mirror_ready;
 }
 
 /* 1: ready to switch over. 0: it is over. -1: it failed. */
@@ -39,7 +33,6 @@ static int wait_job(const Commit *commit, bool active, GError **error) {
         for (;;) {
                 virDomainBlockJobInfo info;
                 int r = virDomainGetBlockJobInfo(commit->domain, commit->target, &info, 0);
-                bool ready;
 
                 if (r < 0) {
                         backend_error_set(error, "Failed to watch the merging of images");
@@ -51,7 +44,7 @@ static int wait_job(const Commit *commit, bool active, GError **error) {
                         commit->hooks->percent(
                                         100 * MIN((double) info.cur / (double) info.end, 1.0),
                                         commit->hooks->userdata);
-                if (active && info.cur == info.end && read_mirror(commit, &ready) && ready)
+                if (active && info.cur == info.end && is_ready(commit))
                         return 1;
                 job_wait(commit->job, LOOK_MSEC);
         }
@@ -59,18 +52,21 @@ static int wait_job(const Commit *commit, bool active, GError **error) {
 
 #define MEMORY_PAUSED "PausedToSwitchOver"
 
-static bool is_in_state(virDomainPtr domain, int wanted) {
+static bool is_running(virDomainPtr domain) {
         int state, reason;
 
-        return virDomainGetState(domain, &state, &reason, 0) == 0 && state == wanted;
+        return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_RUNNING;
 }
 
+/* It stays noted while the guest can't be reached. */
 void block_commit_let_go_on(Job *job, virDomainPtr domain) {
+        int state, reason;
+
         if (g_strcmp0(job_recall(job, MEMORY_PAUSED), "true") != 0)
                 return;
-        if (is_in_state(domain, VIR_DOMAIN_PAUSED))
-                (void) virDomainResume(domain);
-        (void) job_remember(job, MEMORY_PAUSED, "", NULL);
+        if (virDomainGetState(domain, &state, &reason, 0) == 0 &&
+                        (state != VIR_DOMAIN_PAUSED || virDomainResume(domain) == 0))
+                (void) job_remember(job, MEMORY_PAUSED, "", NULL);
 }
 
 /* QEMU 7.2 dies now and then if the guest writes in the moment when an image is switched over to
@@ -78,7 +74,7 @@ void block_commit_let_go_on(Job *job, virDomainPtr domain) {
 static bool switch_over(const Commit *commit, GError **error) {
         bool ok;
 
-        if (is_in_state(commit->domain, VIR_DOMAIN_RUNNING) &&
+        if (is_running(commit->domain) &&
                         (!job_remember(commit->job, MEMORY_PAUSED, "true", error) ||
                                         virDomainSuspend(commit->domain) < 0)) {
                 if (!*error)
@@ -97,19 +93,13 @@ static bool switch_over(const Commit *commit, GError **error) {
 /* Of a merge that an earlier daemon began, or that failed half-way: the images show the same
  * without it. Jobs of others are theirs. */
 static bool end_job(const Commit *commit, GError **error) {
-        virDomainBlockJobInfo info = {0};
-        int r = virDomainGetBlockJobInfo(commit->domain, commit->target, &info, 0);
-        bool active = r == 1 && info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT;
-        bool ready, mirror = read_mirror(commit, &ready);
+        virDomainBlockJobInfo info;
 
-        if ((active && !mirror) || (r == 0 && mirror)) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND,
-                                "libvirt does not know any more which image disk %s of '%s' uses; "
-                                "turn the machine off",
-                                commit->target, virDomainGetName(commit->domain));
+        if (!lost_jobs_check(commit->domain, error))
                 return false;
-        }
-        if (active || (r == 1 && info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT))
+        if (virDomainGetBlockJobInfo(commit->domain, commit->target, &info, 0) == 1 &&
+                        (info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT ||
+                                        info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT))
                 (void) virDomainBlockJobAbort(commit->domain, commit->target, 0);
         return true;
 }

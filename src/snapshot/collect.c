@@ -23,6 +23,7 @@
 
 #include "backend/backend-error.h"
 #include "backend/layout.h"
+#include "backend/lost-jobs.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/block-commit.h"
@@ -428,6 +429,24 @@ static bool forget_strangers(Job *job, virDomainPtr domain, GError **error) {
         return true;
 }
 
+/* What the guest has gone over to from an image; NULL if it has not. */
+static const TreeImage *find_new(
+                virDomainPtr domain, const SnapshotTree *tree, const TreeImage *left) {
+        const Disk *disk = left ? disk_set_find(tree->disks, left->target) : NULL;
+        const TreeImage *below = left && left->backing
+                                                 ? g_hash_table_lookup(tree->images, left->backing)
+                                                 : NULL;
+
+        if (!disk || !below)
+                return NULL;
+        if (!left->running)
+                return g_strcmp0(disk->path, below->path) == 0 ? below : NULL;
+        return g_strcmp0(disk->path, left->path) == 0 &&
+                                               lost_jobs_has_left(domain, left->target, below->path)
+                               ? below
+                               : NULL;
+}
+
 /* A disk goes over to the image below before the definition for the next start does. Who was
  * stopped in between would start with what the guest has left. */
 static bool follow_guest(virDomainPtr domain, GError **error) {
@@ -447,12 +466,11 @@ static bool follow_guest(virDomainPtr domain, GError **error) {
         g_hash_table_iter_init(&iter, hidden);
         while (text && g_hash_table_iter_next(&iter, &path, NULL)) {
                 const TreeImage *left = g_hash_table_lookup(tree->images, path);
-                const Disk *disk = left ? disk_set_find(tree->disks, left->target) : NULL;
-                char *new;
+                const TreeImage *below = find_new(domain, tree, left);
+                char *new = below ? definition_replace_image(
+                                                    text, path, below->path, below->format, NULL)
+                                  : NULL;
 
-                if (!disk || left->running || g_strcmp0(disk->path, left->backing) != 0)
-                        continue;
-                new = definition_replace_image(text, path, disk->path, disk->format, NULL);
                 if (!new)
                         continue;
                 g_free(text);
@@ -467,7 +485,7 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
         Work work = {0, 0};
 
         block_commit_let_go_on(job, domain);
-        if (!ok)
+        if (!ok || !lost_jobs_check(domain, error))
                 return false;
         state_file_remove_halves(domain);
         while (changed) {

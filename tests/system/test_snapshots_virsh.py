@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from harness import ROOT, Scratch
+from harness import MANAGER, ROOT, Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
 pytestmark = pytest.mark.root
@@ -307,4 +307,35 @@ def test_apply_and_destroy_while_virsh_lists(machine):
     machine.assert_whole()
     machine.guest.assert_goes_on(machine.guest.ticks)
     machine.house.do(machine.guest, 'TurnOff')
+    machine.assert_whole()
+
+
+def test_a_libvirtd_that_dies_while_a_disk_is_switched_over(house, machine):
+    """It does not know any more what the guest writes to. Nothing relies on it; the next start has what the guest wrote."""
+    guest, libvirtd = machine.guest, house.below
+    machine.bring('running')
+    path = machine.take(DISKS)
+    below = machine.images(path)
+    libvirtd.kill()
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', False)
+    libvirtd.start(house.daemon.crash_point('before_rename', f'/{guest.name}.xml', text="job=''"))
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', True)
+    task = machine.start(path, 'Destroy')
+    assert libvirtd.process.wait() == -9
+    libvirtd.start()
+    error = house.client.wait_task(task)
+    assert error['ErrorName'].endswith('.Backend') and 'turn the machine off' in error['ErrorDescription'], error
+    assert house.state(guest) == 'running'
+    guest.wait_ticks()
+    lost, = (target for target, image in machine.images().items() if image == below[target])
+    assert f'disk {lost} ' in error['ErrorDescription']
+    for begin in (lambda: machine.begin(DISKS), lambda: machine.begin(FULL), lambda: house.begin(guest, 'Save')):
+        assert 'turn the machine off' in house.client.wait_task(begin())['ErrorDescription']
+    guest.wait_ticks()
+    tick = guest.ticks
+    house.do(guest, 'TurnOff')
+    assert machine.count_on_disk() >= tick - 5
+    house.do(guest, 'Startup')
+    guest.wait_first_tick(guest.processes)
+    machine.do(machine.take(DISKS), 'Destroy')
     machine.assert_whole()

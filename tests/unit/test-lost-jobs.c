@@ -19,6 +19,7 @@
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}"
 #define EVENT    "{\"event\": \"STOP\", \"timestamp\": {}}"
 #define DONE     "{\"return\": {}}"
+#define REFUSED  "{\"error\": {\"class\": \"GenericError\"}}"
 #define NO_JOBS  "{\"return\": []}"
 #define JOB      "{\"return\": [{\"id\": \"commit-vda\", \"type\": \"commit\"}]}"
 #define OPEN(node)                                                                                 \
@@ -137,7 +138,8 @@ static void assert_is_lowered(const char *text) {
 }
 
 static void a_disk_is_noted_to_be_what_qemu_has_gone_over_to(void) {
-        static const char *const answers[] = {DONE, NO_JOBS, OPEN("base-format"), DONE, DONE, NULL};
+        static const char *const answers[] = {
+                        DONE, NO_JOBS, OPEN("base-format"), DONE, DONE, DONE, NULL};
         static const char *const mirrors[] = {MIRROR("active-commit"), MIRROR("")};
 
         for (unsigned i = 0; i < G_N_ELEMENTS(mirrors); i++) {
@@ -148,12 +150,14 @@ static void a_disk_is_noted_to_be_what_qemu_has_gone_over_to(void) {
                 /* The format is closed before the file below it. */
                 g_assert_nonnull(strstr(house->heard, "\"top-format\""));
                 g_assert_nonnull(strstr(strstr(house->heard, "\"top-format\""), "\"top-storage\""));
-                g_assert_null(strstr(house->heard, "\"base-"));
+                g_assert_null(strstr(house->heard, "{\"node-name\":\"base-"));
+                g_assert_nonnull(strstr(house->heard, "{\"node\":\"base-format\""));
         }
 }
 
 static void a_job_that_libvirt_has_dropped_is_none(void) {
-        static const char *const answers[] = {DONE, NO_JOBS, OPEN("base-format"), DONE, DONE, NULL};
+        static const char *const answers[] = {
+                        DONE, NO_JOBS, OPEN("base-format"), DONE, DONE, DONE, NULL};
         auto_house house = house_new(MIRROR("active-commit"), "", answers);
         g_autofree char *text = house_settle(house);
 
@@ -161,9 +165,8 @@ static void a_job_that_libvirt_has_dropped_is_none(void) {
 }
 
 static void images_that_qemu_has_closed_are_no_error(void) {
-        static const char *const answers[] = {DONE, NO_JOBS, OPEN("base-format"),
-                        "{\"error\": {\"class\": \"GenericError\"}}",
-                        "{\"error\": {\"class\": \"GenericError\"}}", NULL};
+        static const char *const answers[] = {
+                        DONE, NO_JOBS, OPEN("base-format"), REFUSED, REFUSED, REFUSED, NULL};
         auto_house house = house_new(MIRROR(""), COMMIT, answers);
         g_autofree char *text = house_settle(house);
 

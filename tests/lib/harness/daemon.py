@@ -118,13 +118,18 @@ class Daemon:
         self.process.kill()
         self._check()
 
+    @staticmethod
+    def crash_point(when, end, count=1, text=None):
+        """The environment of a process that dies "after_unlink" of a file whose path has this end, or "after_rename" or "before_rename" to it (of a
+        file with this text)."""
+        return {'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), f'VIRTASK_CRASH_{when.upper()}': end, 'VIRTASK_CRASH_COUNT': str(count),
+                **({'VIRTASK_CRASH_TEXT': text} if text else {})}
+
     @contextlib.contextmanager
     def crash(self, when, end, count=1, text=None):
-        """What is started in this context dies "after_unlink" of a file whose path has this end, or "after_rename" or "before_rename" to it (of a file
-        with this text)."""
+        """What is started in this context dies there."""
         saved = self.environment
-        self.environment = {**saved, 'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), f'VIRTASK_CRASH_{when.upper()}': end,
-                            'VIRTASK_CRASH_COUNT': str(count), **({'VIRTASK_CRASH_TEXT': text} if text else {}),
+        self.environment = {**saved, **self.crash_point(when, end, count, text),
                             'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
         try:
             yield

@@ -56,7 +56,7 @@ class Libvirtd:
         if start:
             self.start()
 
-    def start(self):
+    def start(self, environment=None):
         """Starts it (again) and waits until it says to NOTIFY_SOCKET that it is ready."""
         path = str(self._scratch / 'libvirtd.notify')
         if os.path.exists(path):
@@ -64,7 +64,7 @@ class Libvirtd:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(path)
             self.process = Process(self._scratch, 'libvirtd', ['/usr/sbin/libvirtd'], namespace=self.namespace,
-                                   environment={'NOTIFY_SOCKET': path, 'HOME': str(self._scratch.path)})
+                                   environment={'NOTIFY_SOCKET': path, 'HOME': str(self._scratch.path), **(environment or {})})
             ready, _, _ = select.select([notify, self.process.pidfd], [], [], TIMEOUT)
             if notify not in ready:
                 raise RuntimeError(f'no libvirtd: {self.process.log}')
