@@ -15,11 +15,12 @@
 
 #include "util/error.h"
 
-#define PATIENCE_SECONDS 5
+#define PATIENCE_USEC (5 * G_USEC_PER_SEC)
 
 struct QemuMonitor {
         FILE *stream; /* NULL: not connected */
         int fd;
+        bool broken; /* an answer may still come, and would be taken for another's */
 };
 
 static bool fail(GError **error, const char *what) {
@@ -30,21 +31,23 @@ static bool fail(GError **error, const char *what) {
         return false;
 }
 
+static bool set_patience(int fd, gint64 usec) {
+        const struct timeval patience = {usec / G_USEC_PER_SEC, usec % G_USEC_PER_SEC};
+
+        return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0 &&
+               setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0;
+}
+
 static bool connect_to(QemuMonitor *monitor, const char *path, GError **error) {
-        const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
         struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-        if (strlen(path) >= sizeof(address.sun_path)) {
-                errno = ENAMETOOLONG;
+        if (!*path || strlen(path) >= sizeof(address.sun_path)) {
+                errno = *path ? ENAMETOOLONG : ENOENT;
                 return fail(error, "reach");
         }
         memcpy(address.sun_path, path, strlen(path));
         monitor->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (monitor->fd < 0 ||
-                        setsockopt(monitor->fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
-                                        sizeof(patience)) < 0 ||
-                        setsockopt(monitor->fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
-                                        sizeof(patience)) < 0 ||
+        if (monitor->fd < 0 || !set_patience(monitor->fd, PATIENCE_USEC) ||
                         connect(monitor->fd, (const struct sockaddr *) &address, sizeof(address)) <
                                         0)
                 return fail(error, "reach");
@@ -91,16 +94,30 @@ static int take_line(const char *line, JsonNode **ret, GError **error) {
         return 1;
 }
 
+/* Events don't make it longer. */
+static bool read_line(QemuMonitor *monitor, gint64 end, char **line, size_t *size) {
+        gint64 left = end - g_get_monotonic_time();
+
+        errno = ETIMEDOUT;
+        if (left <= 0 || !set_patience(monitor->fd, left))
+                return false;
+        errno = 0;
+        if (getline(line, size, monitor->stream) >= 0)
+                return true;
+        errno = errno == EAGAIN ? ETIMEDOUT : errno ?: ECONNRESET;
+        return false;
+}
+
 static JsonNode *read_answer(QemuMonitor *monitor, GError **error) {
+        gint64 end = g_get_monotonic_time() + PATIENCE_USEC;
         char *line = NULL;
         size_t size = 0;
         JsonNode *answer = NULL;
         int r = 0;
 
         while (r == 0) {
-                errno = 0;
-                if (getline(&line, &size, monitor->stream) < 0) {
-                        errno = errno == EAGAIN ? ETIMEDOUT : errno ?: ECONNRESET;
+                if (!read_line(monitor, end, &line, &size)) {
+                        monitor->broken = true;
                         fail(error, "hear from");
                         break;
                 }
@@ -133,6 +150,11 @@ static JsonNode *ask(
         g_autofree char *line = g_strconcat(object, "\n", NULL);
         size_t length = strlen(line);
 
+        if (monitor->broken) {
+                errno = ECONNRESET;
+                fail(error, "tell");
+                return NULL;
+        }
         /* It is far shorter than what the socket takes at once. */
         if (send(monitor->fd, line, length, MSG_NOSIGNAL) != (ssize_t) length) {
                 fail(error, "tell");
@@ -159,4 +181,56 @@ bool qemu_monitor_tell(QemuMonitor *monitor, const char *command, ...) {
         json_node_take_object(arguments, object);
         answer = ask(monitor, command, arguments, NULL);
         return answer;
+}
+
+GPtrArray *qemu_answer_objects(JsonNode *answer, const char *inside) {
+        JsonArray *all = JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+        GPtrArray *objects = g_ptr_array_new();
+
+        for (unsigned i = 0; all && i < json_array_get_length(all); i++) {
+                JsonNode *node = json_array_get_element(all, i);
+
+                if (inside)
+                        node = JSON_NODE_HOLDS_OBJECT(node)
+                                               ? json_object_get_member(
+                                                                 json_node_get_object(node), inside)
+                                               : NULL;
+                if (node && JSON_NODE_HOLDS_OBJECT(node))
+                        g_ptr_array_add(objects, json_node_get_object(node));
+        }
+        return objects;
+}
+
+const char *qemu_answer_text(JsonObject *object, const char *name) {
+        JsonNode *node = object ? json_object_get_member(object, name) : NULL;
+
+        return node && JSON_NODE_HOLDS_VALUE(node) &&
+                                               json_node_get_value_type(node) == G_TYPE_STRING
+                               ? json_node_get_string(node)
+                               : NULL;
+}
+
+bool qemu_answer_has(JsonNode *answer, const char *inside, const char *name, const char *text) {
+        g_autoptr(GPtrArray) objects = qemu_answer_objects(answer, inside);
+
+        for (unsigned i = 0; text && i < objects->len; i++)
+                if (g_strcmp0(qemu_answer_text(objects->pdata[i], name), text) == 0)
+                        return true;
+        return false;
+}
+
+const char *qemu_answer_file(JsonNode *nodes, const char *node, unsigned *ret_number) {
+        g_autoptr(GPtrArray) all = qemu_answer_objects(nodes, NULL);
+        g_autofree char *storage = NULL;
+        unsigned number;
+
+        if (!node || sscanf(node, "libvirt-%u-format", &number) != 1)
+                return NULL;
+        storage = g_strdup_printf("libvirt-%u-storage", number);
+        if (ret_number)
+                *ret_number = number;
+        for (unsigned i = 0; i < all->len; i++)
+                if (g_strcmp0(qemu_answer_text(all->pdata[i], "node-name"), storage) == 0)
+                        return qemu_answer_text(all->pdata[i], "file");
+        return NULL;
 }

@@ -214,6 +214,8 @@ static bool settle(Job *job) {
 
         g_clear_error(&job->error);
         job->mode = JOB_SETTLE;
+        for (unsigned i = 0; job->parts && i < job->parts->len; i++)
+                ((Job *) job->parts->pdata[i])->mode = JOB_SETTLE;
         if (job->memory_lost) {
                 g_set_error(&job->error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
                                 "The task was interrupted, and what it had noted of its steps can "

@@ -15,7 +15,7 @@
 #include <syslog.h>
 
 #include "backend/backend-error.h"
-#include "backend/lost-jobs.h"
+#include "backend/guest-disks.h"
 #include "backend/saved-image.h"
 #include "disk/image-file.h"
 #include "jobs/job.h"
@@ -90,7 +90,7 @@ static bool save_run(Job *job, GError **error) {
         unsigned long long downtime;
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error) ||
-                        !lost_jobs_check(loan.domain, error))
+                        !guest_disks_check(loan.domain, error))
                 return false;
         downtime = get_downtime(loan.domain);
         if (downtime > 0)

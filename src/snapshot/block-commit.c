@@ -6,7 +6,8 @@
 #include "snapshot/block-commit.h"
 
 #include "backend/backend-error.h"
-#include "backend/lost-jobs.h"
+#include "backend/guest-disks.h"
+#include "snapshot/libvirt-files.h"
 #include "util/error.h"
 
 #define LOOK_MSEC 100
@@ -84,8 +85,13 @@ static bool switch_over(const Commit *commit, GError **error) {
         }
         ok = virDomainBlockJobAbort(
                              commit->domain, commit->target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) == 0;
-        if (!ok)
+        if (!ok) {
                 backend_error_set(error, "Failed to switch disk %s over", commit->target);
+                block_commit_let_go_on(commit->job, commit->domain);
+                return false;
+        }
+        /* The definition, before the guest writes to the other image. */
+        ok = libvirt_files_sync(commit->domain, error);
         block_commit_let_go_on(commit->job, commit->domain);
         return ok;
 }
@@ -95,7 +101,7 @@ static bool switch_over(const Commit *commit, GError **error) {
 static bool end_job(const Commit *commit, GError **error) {
         virDomainBlockJobInfo info;
 
-        if (!lost_jobs_check(commit->domain, error))
+        if (!guest_disks_check(commit->domain, error))
                 return false;
         if (virDomainGetBlockJobInfo(commit->domain, commit->target, &info, 0) == 1 &&
                         (info.type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT ||

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "backend/backend-error.h"
+#include "backend/guest-disks.h"
 #include "backend/layout.h"
-#include "backend/lost-jobs.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/block-commit.h"
@@ -429,22 +429,55 @@ static bool forget_strangers(Job *job, virDomainPtr domain, GError **error) {
         return true;
 }
 
-/* What the guest has gone over to from an image; NULL if it has not. */
-static const TreeImage *find_new(
-                virDomainPtr domain, const SnapshotTree *tree, const TreeImage *left) {
+/* *ret: what the guest has gone over to from an image; NULL if it has not. */
+static bool find_new(virDomainPtr domain,
+                const SnapshotTree *tree,
+                const TreeImage *left,
+                const TreeImage **ret,
+                GError **error) {
         const Disk *disk = left ? disk_set_find(tree->disks, left->target) : NULL;
         const TreeImage *below = left && left->backing
                                                  ? g_hash_table_lookup(tree->images, left->backing)
                                                  : NULL;
+        int gone;
 
+        *ret = NULL;
         if (!disk || !below)
-                return NULL;
+                return true;
         if (!left->running)
-                return g_strcmp0(disk->path, below->path) == 0 ? below : NULL;
-        return g_strcmp0(disk->path, left->path) == 0 &&
-                                               lost_jobs_has_left(domain, left->target, below->path)
-                               ? below
-                               : NULL;
+                gone = g_strcmp0(disk->path, below->path) == 0;
+        else if (g_strcmp0(disk->path, left->path) == 0)
+                gone = guest_disks_have_left(domain, left->target, error);
+        else
+                gone = 0;
+        if (gone > 0)
+                *ret = below;
+        return gone >= 0;
+}
+
+/* Takes the text; the one with the image that the guest has gone over to. NULL on failure. */
+static char *follow_from(virDomainPtr domain,
+                const SnapshotTree *tree,
+                const char *path,
+                char *text,
+                bool *ret_changed,
+                GError **error) {
+        g_autofree char *old = text;
+        const TreeImage *below;
+        g_autoptr(GError) cause = NULL;
+        char *new;
+
+        if (!find_new(domain, tree, g_hash_table_lookup(tree->images, path), &below, error))
+                return NULL;
+        if (!below)
+                return g_steal_pointer(&old);
+        new = definition_replace_image(old, path, below->path, below->format, &cause);
+        if (cause)
+                g_propagate_error(error, g_steal_pointer(&cause));
+        else if (!new)
+                return g_steal_pointer(&old);
+        *ret_changed = true;
+        return new;
 }
 
 /* A disk goes over to the image below before the definition for the next start does. Who was
@@ -464,28 +497,22 @@ static bool follow_guest(virDomainPtr domain, GError **error) {
                 return tree;
         text = snapshot_tree_definition(domain, true, error);
         g_hash_table_iter_init(&iter, hidden);
-        while (text && g_hash_table_iter_next(&iter, &path, NULL)) {
-                const TreeImage *left = g_hash_table_lookup(tree->images, path);
-                const TreeImage *below = find_new(domain, tree, left);
-                char *new = below ? definition_replace_image(
-                                                    text, path, below->path, below->format, NULL)
-                                  : NULL;
-
-                if (!new)
-                        continue;
-                g_free(text);
-                text = new;
-                changed = true;
-        }
-        return text && (!changed || define(domain, text, error));
+        while (text && g_hash_table_iter_next(&iter, &path, NULL))
+                text = follow_from(domain, tree, path, text, &changed, error);
+        return text &&
+               (!changed || (define(domain, text, error) && libvirt_files_sync(domain, error)));
 }
 
 bool collect_images(Job *job, virDomainPtr domain, GError **error) {
-        bool changed = true, ok = follow_guest(domain, error);
+        bool changed = true;
         Work work = {0, 0};
 
+        /* A guest that was stopped to switch over has not written since, and both images show the
+         * same; once it goes on, only one of them is its disk. */
+        if (!follow_guest(domain, error))
+                return false;
         block_commit_let_go_on(job, domain);
-        if (!ok || !lost_jobs_check(domain, error))
+        if (!guest_disks_check(domain, error))
                 return false;
         state_file_remove_halves(domain);
         while (changed) {

@@ -18,7 +18,7 @@
 #include <syslog.h>
 
 #include "backend/backend-error.h"
-#include "backend/lost-jobs.h"
+#include "backend/guest-disks.h"
 #include "backend/saved-image.h"
 #include "backend/snapshot-metadata.h"
 #include "bus/bus-path.h"
@@ -149,7 +149,7 @@ static bool plan_machine(Creation *c, GError **error) {
                 return false;
         }
         c->tree = snapshot_tree_read(c->domain, error);
-        if (!c->tree || !lost_jobs_check(c->domain, error))
+        if (!c->tree || !guest_disks_check(c->domain, error))
                 return false;
         c->active = c->tree->active;
         c->running = state == VIR_DOMAIN_RUNNING;

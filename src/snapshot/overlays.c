@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "backend/backend-error.h"
+#include "backend/guest-disks.h"
 #include "disk/image.h"
 #include "snapshot/collect.h"
 #include "snapshot/image-notes.h"
@@ -89,22 +90,66 @@ static bool is_strange(const SnapshotTree *tree, const char *path) {
         return info && info->backing && !g_hash_table_contains(tree->images, info->backing);
 }
 
-static bool remove_overlay(Job *job, const SnapshotTree *tree, const char *path, GError **error) {
+/* The guest writes to it, and libvirt does not know: the next start has to go on with it, and the
+ * next who may merges it into the image below. */
+static bool keep(virDomainPtr domain, const char *path, GError **error) {
+        g_autoptr(ImageInfo) info = image_info_read(path, "qcow2", error);
+        g_autoptr(GHashTable) made = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autoptr(GHashTable) below = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autofree char *old = info ? snapshot_tree_definition(domain, true, error) : NULL;
+        g_autofree char *new = NULL;
+        g_autoptr(virDomain) defined = NULL;
+
+        if (!old || !info->backing)
+                return false;
+        g_hash_table_add(made, (char *) path);
+        g_hash_table_add(below, info->backing);
+        if (!image_notes_add(domain, IMAGE_MADE, made, error) ||
+                        !image_notes_add(domain, IMAGE_HIDDEN, below, error))
+                return false;
+        g_free(old);
+        old = snapshot_tree_definition(domain, true, error);
+        new = old ? definition_replace_image(old, info->backing, path, "qcow2", error) : NULL;
+        if (new)
+                defined = virDomainDefineXMLFlags(virDomainGetConnect(domain), new, 0);
+        if (new && !defined)
+                backend_error_set(error, "Failed to change the definition of '%s'",
+                                virDomainGetName(domain));
+        return defined;
+}
+
+/* QEMU may have gone over to it while libvirtd died. */
+static bool check_unused(virDomainPtr domain, const char *path, GError **error) {
+        int used = guest_disks_use(domain, path, error);
+
+        if (used > 0 && keep(domain, path, error))
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND,
+                                "libvirt does not know any more which images '%s' uses; turn the "
+                                "machine off",
+                                virDomainGetName(domain));
+        return used == 0;
+}
+
+static bool remove_overlay(Job *job,
+                virDomainPtr domain,
+                const SnapshotTree *tree,
+                const char *path,
+                GError **error) {
         if (!*path || g_hash_table_contains(tree->images, path))
                 return true;
         if (!is_strange(tree, path))
-                return image_remove(path, error);
+                return !g_file_test(path, G_FILE_TEST_EXISTS) ||
+                       (check_unused(domain, path, error) && image_remove(path, error));
         job_log(job, LOG_WARNING, "'%s' is no overlay of ours and stays", path);
         return true;
 }
 
 bool overlays_remove(Job *job, virDomainPtr domain, char **overlays, GError **error) {
         g_autoptr(SnapshotTree) tree = snapshot_tree_read(domain, error);
+        bool ok = tree;
 
-        if (!tree)
-                return false;
-        for (unsigned i = 0; overlays[i]; i++)
-                if (!remove_overlay(job, tree, overlays[i], error))
-                        return false;
-        return take_back(job, domain, tree, overlays, error);
+        /* All of them: one that is kept does not come without the others. */
+        for (unsigned i = 0; tree && overlays[i]; i++)
+                ok = remove_overlay(job, domain, tree, overlays[i], ok ? error : NULL) && ok;
+        return ok && take_back(job, domain, tree, overlays, error);
 }

@@ -66,7 +66,7 @@ static void step(void) {
 
 static int has_text(const char *path) {
         const char *wanted = getenv("VIRTASK_CRASH_TEXT");
-        static char text[1 << 20];
+        static _Thread_local char text[1 << 20];
         ssize_t n;
         int fd;
 

@@ -333,6 +333,30 @@ def test_dies_while_a_disk_is_switched_over(house, small, moment):
     assert_all_apply(small)
 
 
+def test_dies_when_the_overlays_are_there(house, small):
+    """QEMU writes to them, and libvirt has not noted it."""
+    guest = small.guest
+    prepare(small, 'running')
+    images, before = small.images(), guest.ticks
+    house.daemon.stop()
+    with house.daemon.crash('before_rename', f'/run/qemu/{guest.name}.xml', text="<backingStore type='file'"):
+        house.daemon.start()
+        task = small.begin(DISKS, ElementName='late')
+        house.daemon.wait_killed()
+    guest.wait_ticks(10)
+    house.daemon.start()
+    properties = house.client.wait_task(task)
+    assert properties['ErrorName'] == RESTARTED, properties['ErrorDescription']
+    assert house.state(guest) == 'running' and small.images() == images
+    small.assert_whole()
+    small.do(small.take(DISKS), 'Destroy')
+    guest.wait_ticks(10)
+    tick = guest.ticks
+    assert_goes_on(small, 'running', before)
+    assert small.count_on_disk() >= tick - 5
+    assert_all_apply(small)
+
+
 def test_apply_fails_after_the_commit(house, small):
     """The description of the snapshot can't be written. No image is forgotten."""
     path, = prepare(small, 'turned-off', DISKS)

@@ -339,3 +339,29 @@ def test_a_libvirtd_that_dies_while_a_disk_is_switched_over(house, machine):
     guest.wait_first_tick(guest.processes)
     machine.do(machine.take(DISKS), 'Destroy')
     machine.assert_whole()
+
+
+def test_a_libvirtd_that_dies_when_the_overlays_are_there(house, machine):
+    """The guest writes to them, and it does not know: they stay, and are what the machine starts with."""
+    guest, libvirtd = machine.guest, house.below
+    machine.bring('running')
+    below = machine.images()
+    libvirtd.kill()
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', False)
+    libvirtd.start(house.daemon.crash_point('before_rename', f'/{guest.name}.xml', text="<backingStore type='file'"))
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', True)
+    task = machine.begin(DISKS, ElementName='late')
+    assert libvirtd.process.wait() == -9
+    libvirtd.start()
+    error = house.client.wait_task(task)
+    assert error['ResultName'] != 'success' and house.state(guest) == 'running', error
+    assert all('.late.' in path for path, _ in machine.images().values())
+    guest.wait_ticks(10)
+    tick = guest.ticks
+    house.do(guest, 'TurnOff')
+    assert machine.count_on_disk() >= tick - 5
+    house.do(guest, 'Startup')
+    guest.wait_first_tick(guest.processes)
+    machine.do(machine.take(DISKS), 'Destroy')
+    assert machine.images() == below
+    machine.assert_whole()
