@@ -69,6 +69,7 @@ class Daemon:
         path = str(self._scratch / f'{self._name}.notify')
         if self._notify:
             self._notify.close()
+        if os.path.exists(path):
             os.unlink(path)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(path)
