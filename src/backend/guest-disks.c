@@ -6,12 +6,16 @@
 
 #include "backend/guest-disks.h"
 
+#include <inttypes.h>
 #include <libvirt/libvirt-qemu.h>
+#include <string.h>
 
 #include "backend/backend-error.h"
+#include "backend/layout.h"
 #include "backend/qemu-monitor.h"
 #include "backend/xml.h"
 #include "util/error.h"
+#include "util/number.h"
 
 /* QEMU has an active commit that is not noted on the disk, or one is noted and QEMU has no job. */
 static bool is_doubtful(virDomainPtr domain, const xmlNode *disk, const char *target) {
@@ -65,9 +69,46 @@ static char *find_lost(virDomainPtr domain, const char *wanted) {
         return g_steal_pointer(&target);
 }
 
-bool guest_disks_check(virDomainPtr domain, GError **error) {
-        g_autofree char *target = virDomainIsActive(domain) == 1 ? find_lost(domain, NULL) : NULL;
+/* The process that runs the machine, as libvirt has noted it; 0 without. */
+static uint64_t find_process(virDomainPtr domain) {
+        g_auto(Layout) layout = {0};
+        g_autofree char *name = g_strconcat(virDomainGetName(domain), ".pid", NULL);
+        g_autofree char *path = NULL, *text = NULL, *file = NULL, *arguments = NULL;
+        char uuid[VIR_UUID_STRING_BUFLEN];
+        uint64_t pid;
+        size_t length = 0;
 
+        layout_of_domain(domain, &layout);
+        if (!layout.run || virDomainGetUUIDString(domain, uuid) < 0)
+                return 0;
+        path = g_build_filename(layout.run, name, NULL);
+        if (!g_file_get_contents(path, &text, NULL, NULL) ||
+                        !number_parse(g_strstrip(text), 1, INT32_MAX, &pid))
+                return 0;
+        file = g_strdup_printf("/proc/%" PRIu64 "/cmdline", pid);
+        if (!g_file_get_contents(file, &arguments, &length, NULL))
+                return 0;
+        return memmem(arguments, length, uuid, strlen(uuid)) ? pid : 0;
+}
+
+/* A libvirt that can't read its own note of a guest takes it for turned off. */
+static bool check_off(virDomainPtr domain, GError **error) {
+        uint64_t pid = find_process(domain);
+
+        if (pid == 0 || virDomainIsActive(domain) == 1)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND,
+                        "'%s' runs and libvirt does not know it any more; end its process %" PRIu64,
+                        virDomainGetName(domain), pid);
+        return false;
+}
+
+bool guest_disks_check(virDomainPtr domain, GError **error) {
+        bool active = virDomainIsActive(domain) == 1;
+        g_autofree char *target = active ? find_lost(domain, NULL) : NULL;
+
+        if (!active)
+                return check_off(domain, error);
         if (!target)
                 return true;
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND,

@@ -9,8 +9,8 @@
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
 
-/* BACKEND if libvirt does not know which image a disk is: what it would note of the machine now
- * would be wrong. */
+/* BACKEND if libvirt does not know which image a disk is, or that the machine runs: what it would
+ * note of it now would be wrong, and an image may be in use. */
 bool guest_disks_check(virDomainPtr domain, GError **error);
 
 /* 1: the guest has gone over from what libvirt takes the disk for to the image below. 0: it has

@@ -59,11 +59,15 @@ static bool is_running(virDomainPtr domain) {
         return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_RUNNING;
 }
 
+bool block_commit_holds(const Job *job) {
+        return g_strcmp0(job_recall(job, MEMORY_PAUSED), "true") == 0;
+}
+
 /* It stays noted while the guest can't be reached. */
 void block_commit_let_go_on(Job *job, virDomainPtr domain) {
         int state, reason;
 
-        if (g_strcmp0(job_recall(job, MEMORY_PAUSED), "true") != 0)
+        if (!block_commit_holds(job))
                 return;
         if (virDomainGetState(domain, &state, &reason, 0) == 0 &&
                         (state != VIR_DOMAIN_PAUSED || virDomainResume(domain) == 0))

@@ -16,5 +16,8 @@ bool block_commit(Job *job,
                 const ImageHooks *hooks,
                 GError **error);
 
+/* Whether the guest is stopped for this. */
+bool block_commit_holds(const Job *job);
+
 /* The guest, if an earlier daemon has died while it was stopped for this. */
 void block_commit_let_go_on(Job *job, virDomainPtr domain);

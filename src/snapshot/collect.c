@@ -509,8 +509,11 @@ bool collect_images(Job *job, virDomainPtr domain, GError **error) {
 
         /* A guest that was stopped to switch over has not written since, and both images show the
          * same; once it goes on, only one of them is its disk. */
-        if (!follow_guest(domain, error))
+        if (!follow_guest(domain, error)) {
+                if (block_commit_holds(job))
+                        g_prefix_error(error, "'%s' stays paused: ", virDomainGetName(domain));
                 return false;
+        }
         block_commit_let_go_on(job, domain);
         if (!guest_disks_check(domain, error))
                 return false;

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from harness import MANAGER, ROOT, Scratch
+from harness.embed import end_qemu
 from qemu_house import House, Snapshots, run, second_disk
 
 pytestmark = pytest.mark.root
@@ -365,3 +366,29 @@ def test_a_libvirtd_that_dies_when_the_overlays_are_there(house, machine):
     machine.do(machine.take(DISKS), 'Destroy')
     assert machine.images() == below
     machine.assert_whole()
+
+
+def test_a_libvirtd_that_dies_and_can_not_read_its_note(house, machine):
+    """It takes the guest for turned off. Nothing touches its images until it is."""
+    guest, libvirtd = machine.guest, house.below
+    machine.bring('running')
+    path = machine.take(DISKS)
+    below = machine.images(path)
+    libvirtd.kill()
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', False)
+    libvirtd.start(house.daemon.crash_point('after_rename', f'/{guest.name}.xml', text="job=''"))
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', True)
+    task = machine.start(path, 'Destroy')
+    assert libvirtd.process.wait() == -9
+    pid = libvirtd.qemu_pid(guest.name)
+    libvirtd.start()
+    error = house.client.wait_task(task)
+    assert f'end its process {pid}' in error['ErrorDescription'], error
+    assert f'end its process {pid}' in house.client.wait_task(machine.begin(DISKS))['ErrorDescription']
+    end_qemu(pid, f'guest={guest.name},')
+    machine.do(machine.take(DISKS), 'Destroy')
+    assert machine.images() == below
+    machine.assert_reads(OLD, targets=['hdb'])
+    machine.assert_whole()
+    house.do(guest, 'Startup')
+    guest.wait_first_tick(guest.processes)
