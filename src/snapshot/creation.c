@@ -485,6 +485,21 @@ void creation_wake(Job *job) {
                 wake(job, loan.domain);
 }
 
+/* Others may have taken a snapshot since, and the disk be an overlay of theirs on top of ours. */
+static bool rests_on(const Disk *disk, const char *overlay) {
+        g_autoptr(GPtrArray) chain = NULL;
+
+        if (g_strcmp0(disk->path, overlay) == 0)
+                return true;
+        if (!disk_is_snapshottable(disk) || g_strcmp0(disk->format, "qcow2") != 0)
+                return false;
+        chain = image_chain_read(disk->path, disk->format, NULL);
+        for (unsigned i = 0; chain && i < chain->len; i++)
+                if (g_str_equal(((const ImageInfo *) chain->pdata[i])->path, overlay))
+                        return true;
+        return false;
+}
+
 /* libvirt knows the snapshot before it is made. And it writes the definition first, but a file
  * system that does not keep the order may have lost that in a power cut, and not the snapshot. */
 static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
@@ -493,10 +508,12 @@ static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
         g_autoptr(DiskSet) disks = definition ? disk_set_parse(definition, NULL) : NULL;
         unsigned found = 0;
 
-        for (unsigned i = 0; disks && i < disks->disks->len; i++) {
-                const Disk *disk = disks->disks->pdata[i];
+        for (unsigned i = 0; disks && paths[i]; i++) {
+                bool rests = false;
 
-                found += disk->path && g_strv_contains((const char *const *) paths, disk->path);
+                for (unsigned j = 0; !rests && j < disks->disks->len; j++)
+                        rests = rests_on(disks->disks->pdata[j], paths[i]);
+                found += rests;
         }
         return !disks || found == g_strv_length(paths);
 }

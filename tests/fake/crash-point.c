@@ -64,7 +64,7 @@ static void step(void) {
         errno = saved;
 }
 
-static int has_text(const char *path) {
+static int has_text(int directory, const char *path) {
         const char *wanted = getenv("VIRTASK_CRASH_TEXT");
         static _Thread_local char text[1 << 20];
         ssize_t n;
@@ -72,18 +72,19 @@ static int has_text(const char *path) {
 
         if (!wanted)
                 return 1;
-        fd = (int) syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+        fd = (int) syscall(SYS_openat, directory, path, O_RDONLY | O_CLOEXEC, 0);
         n = syscall(SYS_read, fd, text, sizeof(text) - 1);
         (void) syscall(SYS_close, fd);
         text[n > 0 ? n : 0] = '\0';
         return strstr(text, wanted) != NULL;
 }
 
-static void die_at(const char *variable, const char *path, const char *file) {
+static void die_at(const char *variable, const char *path, int directory, const char *file) {
         const char *end = getenv(variable);
 
         if (end && strlen(path) >= strlen(end) &&
-                        strcmp(path + strlen(path) - strlen(end), end) == 0 && has_text(file) &&
+                        strcmp(path + strlen(path) - strlen(end), end) == 0 &&
+                        has_text(directory, file) &&
                         atomic_fetch_add(&matches, 1) + 1 ==
                                         atoi(getenv("VIRTASK_CRASH_COUNT") ?: "1"))
                 (void) kill(getpid(), SIGKILL);
@@ -93,7 +94,7 @@ int unlink(const char *path) {
         int r = NEXT(unlink)(path);
 
         if (r == 0)
-                die_at("VIRTASK_CRASH_AFTER_UNLINK", path, "");
+                die_at("VIRTASK_CRASH_AFTER_UNLINK", path, AT_FDCWD, "");
         step();
         return r;
 }
@@ -108,10 +109,10 @@ int unlinkat(int directory, const char *path, int flags) {
 int rename(const char *from, const char *to) {
         int r;
 
-        die_at("VIRTASK_CRASH_BEFORE_RENAME", to, from);
+        die_at("VIRTASK_CRASH_BEFORE_RENAME", to, AT_FDCWD, from);
         r = NEXT(rename)(from, to);
         if (r == 0)
-                die_at("VIRTASK_CRASH_AFTER_RENAME", to, to);
+                die_at("VIRTASK_CRASH_AFTER_RENAME", to, AT_FDCWD, to);
         step();
         return r;
 }
@@ -119,7 +120,7 @@ int rename(const char *from, const char *to) {
 int renameat(int from_directory, const char *from, int to_directory, const char *to) {
         int r;
 
-        die_at("VIRTASK_CRASH_BEFORE_RENAME", to, from);
+        die_at("VIRTASK_CRASH_BEFORE_RENAME", to, from_directory, from);
         r = NEXT(renameat)(from_directory, from, to_directory, to);
         step();
         return r;

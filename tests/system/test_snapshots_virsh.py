@@ -392,3 +392,24 @@ def test_a_libvirtd_that_dies_and_can_not_read_its_note(house, machine):
     machine.assert_whole()
     house.do(guest, 'Startup')
     guest.wait_first_tick(guest.processes)
+
+
+@pytest.mark.parametrize('state', ['turned-off', 'running'])
+def test_virsh_is_quicker_than_the_next_daemon(machine, state):
+    """The daemon dies when a snapshot is made, and virsh takes one on top of it: ours was made all the same."""
+    machine.bring(state)
+    daemon = machine.house.daemon
+    daemon.stop()
+    with daemon.crash('before_rename', '', text='/snapshot/ours'):
+        daemon.start()
+        task = machine.begin(DISKS, ElementName='ours')
+        daemon.wait_killed()
+    machine.virsh('snapshot-create-as', 'theirs', '--disk-only')
+    daemon.start()
+    properties = machine.client.wait_task(task)
+    assert properties['ResultName'] == 'success' and properties['ResultObject'].endswith('/ours'), properties['ErrorDescription']
+    assert [path.rpartition('/')[2] for path in machine.paths] == ['ours', 'theirs']
+    machine.spoil()
+    for path in machine.paths:
+        machine.do(path, 'Apply')
+        machine.assert_reads(OLD, targets=['hdb'])
