@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from harness import Scratch
+from harness import ROOT, Scratch
 from harness.process import TIMEOUT
 from qemu_house import BIG, House
 from tool import CANCELLED, FAILED, NOT_FOUND, STATE, USAGE, Tool, undated
@@ -231,8 +231,15 @@ def stuck(tool, house, big):
     process.communicate(timeout=TIMEOUT)
 
 
-def test_the_progress_of_a_snapshot_is_shown(tool, stuck):
-    process, _, go_on = stuck
+def test_the_progress_of_a_snapshot_is_shown(tool, house, stuck):
+    process, number, go_on = stuck
+    pid = house.below.qemu_pid('big')
+    # In small steps, until the service has seen some of it.
+    while process.poll() is None and house.client.get(f'{ROOT}/task/{number}', 'Task', 'BytesDone') == 0:
+        os.kill(pid, signal.SIGCONT)
+        house.pass_time(0.002)
+        os.kill(pid, signal.SIGSTOP)
+        house.pass_time(0.05)
     go_on()
     output, errors = process.communicate(timeout=TIMEOUT)
     assert re.fullmatch(r'Took snapshot half of big \(\d+ MiB, .*\)\n', output)
