@@ -566,8 +566,11 @@ bool creation_settle(Job *job, GError **error) {
         made = id && is_made(job, loan.domain, id);
         if (id)
                 wake(job, loan.domain);
-        if (made)
+        if (made) {
+                /* Its saved state was pointed to the overlays before, and not synced. */
+                libvirt_files_align_saved_state(loan.domain);
                 return thaw(job, loan.domain, id, error) && conclude(job, loan.domain, id, error);
+        }
         if (id && !remove_half(job, loan.domain, id, error))
                 return false;
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
