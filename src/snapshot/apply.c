@@ -136,20 +136,13 @@ static bool revert(virDomainPtr domain, const SnapshotDefinition *snapshot, GErr
                fail(error, domain, "apply the snapshot of");
 }
 
-static bool define_text(virDomainPtr domain, const char *text, GError **error) {
-        g_autoptr(virDomain) defined =
-                        virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
-
-        return defined || fail(error, domain, "define");
-}
-
 /* libvirt brings the definition of that time back, with what we noted in it then. */
 static bool bring_notes_back(Job *job, virDomainPtr domain, GError **error) {
         const char *before = job_recall(job, MEMORY_DEFINITION);
         g_autofree char *then = snapshot_tree_definition(domain, true, error), *text = NULL;
 
         text = then && before ? definition_with_identity(then, before, error) : NULL;
-        return text && define_text(domain, text, error);
+        return text && snapshot_tree_define(domain, text, error);
 }
 
 static bool remember_definition(Job *job, virDomainPtr domain, GError **error) {
@@ -352,7 +345,7 @@ static bool define(virDomainPtr domain,
                 GError **error) {
         g_autofree char *text = definition_to_define(domain, tree, snapshot, overlays, error);
 
-        return text && define_text(domain, text, error);
+        return text && snapshot_tree_define(domain, text, error);
 }
 
 /* While nothing is given up. */

@@ -72,16 +72,6 @@ static bool forget(virDomainPtr domain, const char *path, GError **error) {
                image_notes_drop(domain, IMAGE_MADE, path, error);
 }
 
-static bool define(virDomainPtr domain, const char *text, GError **error) {
-        g_autoptr(virDomain) defined =
-                        virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
-
-        if (!defined)
-                backend_error_set(error, "Failed to change the definition of '%s'",
-                                virDomainGetName(domain));
-        return defined;
-}
-
 /* Whatever was interrupted on the way here, the definition must not send libvirt to the file. */
 static bool forget_chain(virDomainPtr domain, const char *path, GError **error) {
         g_autofree char *old = snapshot_tree_definition(domain, true, error), *new = NULL;
@@ -92,7 +82,7 @@ static bool forget_chain(virDomainPtr domain, const char *path, GError **error) 
         new = definition_forget_chain(old, path, &cause);
         if (cause)
                 g_propagate_error(error, g_steal_pointer(&cause));
-        return new ? define(domain, new, error) : !cause;
+        return new ? snapshot_tree_define(domain, new, error) : !cause;
 }
 
 /* Where libvirt writes what named the image, and the image itself. */
@@ -187,7 +177,7 @@ static bool rename_in_definition(const Merge *merge, GError **error) {
 
         if (!old || !replace(merge, old, &new, error))
                 return false;
-        return !new || define(merge->domain, new, error);
+        return !new || snapshot_tree_define(merge->domain, new, error);
 }
 
 /* QEMU does it for what it has open. */
@@ -499,8 +489,8 @@ static bool follow_guest(virDomainPtr domain, GError **error) {
         g_hash_table_iter_init(&iter, hidden);
         while (text && g_hash_table_iter_next(&iter, &path, NULL))
                 text = follow_from(domain, tree, path, text, &changed, error);
-        return text &&
-               (!changed || (define(domain, text, error) && libvirt_files_sync(domain, error)));
+        return text && (!changed || (snapshot_tree_define(domain, text, error) &&
+                                                    libvirt_files_sync(domain, error)));
 }
 
 bool collect_images(Job *job, virDomainPtr domain, GError **error) {

@@ -8,7 +8,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "backend/backend-error.h"
 #include "backend/guest-disks.h"
 #include "disk/image.h"
 #include "snapshot/collect.h"
@@ -20,7 +19,6 @@
 static bool follow_guest(
                 virDomainPtr domain, const SnapshotTree *tree, char **overlays, GError **error) {
         g_autofree char *text = snapshot_tree_definition(domain, true, error);
-        g_autoptr(virDomain) defined = NULL;
         bool changed = false;
 
         for (unsigned i = 0; text && overlays[i]; i++) {
@@ -37,13 +35,7 @@ static bool follow_guest(
                 text = g_steal_pointer(&new);
                 changed = true;
         }
-        if (!text || !changed)
-                return text;
-        defined = virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
-        if (!defined)
-                backend_error_set(error, "Failed to change the definition of '%s'",
-                                virDomainGetName(domain));
-        return defined;
+        return text && (!changed || snapshot_tree_define(domain, text, error));
 }
 
 /* libvirt had changed the disks, and not yet noted the snapshot: what was written since then is in
@@ -91,31 +83,33 @@ static bool is_strange(const SnapshotTree *tree, const char *path) {
 }
 
 /* The guest writes to it, and libvirt does not know: the next start has to go on with it, and the
- * next who may merges it into the image below. */
+ * next who may merges it into the image below. The definition may name it already. */
 static bool keep(virDomainPtr domain, const char *path, GError **error) {
         g_autoptr(ImageInfo) info = image_info_read(path, "qcow2", error);
         g_autoptr(GHashTable) made = g_hash_table_new(g_str_hash, g_str_equal);
         g_autoptr(GHashTable) below = g_hash_table_new(g_str_hash, g_str_equal);
-        g_autofree char *old = info ? snapshot_tree_definition(domain, true, error) : NULL;
-        g_autofree char *new = NULL;
-        g_autoptr(virDomain) defined = NULL;
+        g_autofree char *old = NULL, *new = NULL;
+        g_autoptr(GError) cause = NULL;
 
-        if (!old || !info->backing)
+        if (!info)
                 return false;
         g_hash_table_add(made, (char *) path);
-        g_hash_table_add(below, info->backing);
+        if (info->backing)
+                g_hash_table_add(below, info->backing);
         if (!image_notes_add(domain, IMAGE_MADE, made, error) ||
                         !image_notes_add(domain, IMAGE_HIDDEN, below, error))
                 return false;
-        g_free(old);
         old = snapshot_tree_definition(domain, true, error);
-        new = old ? definition_replace_image(old, info->backing, path, "qcow2", error) : NULL;
+        if (!old)
+                return false;
+        new = info->backing ? definition_replace_image(old, info->backing, path, "qcow2", &cause)
+                            : NULL;
         if (new)
-                defined = virDomainDefineXMLFlags(virDomainGetConnect(domain), new, 0);
-        if (new && !defined)
-                backend_error_set(error, "Failed to change the definition of '%s'",
-                                virDomainGetName(domain));
-        return defined;
+                return snapshot_tree_define(domain, new, error);
+        if (!cause)
+                return true;
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
 }
 
 /* QEMU may have gone over to it while libvirtd died. */

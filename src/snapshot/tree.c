@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 
 #include "backend/backend-error.h"
+#include "backend/backend.h"
 #include "backend/layout.h"
 #include "disk/image.h"
 #include "util/error.h"
@@ -167,6 +168,16 @@ char *snapshot_tree_definition(virDomainPtr domain, bool inactive, GError **erro
         copy = g_strdup(text);
         free(text);
         return copy;
+}
+
+bool snapshot_tree_define(virDomainPtr domain, const char *text, GError **error) {
+        g_autoptr(virDomain) defined =
+                        virDomainDefineXMLFlags(virDomainGetConnect(domain), text, 0);
+
+        if (!defined)
+                backend_error_set(error, "Failed to change the definition of '%s'",
+                                virDomainGetName(domain));
+        return defined;
 }
 
 static bool add_definition(SnapshotTree *tree, const char *text, GError **error) {

@@ -45,6 +45,9 @@ SnapshotDefinition *snapshot_tree_find(const SnapshotTree *tree, const char *id)
 /* The definition with secrets, as the machine runs or for its next start. */
 char *snapshot_tree_definition(virDomainPtr domain, bool inactive, GError **error);
 
+/* Gives the machine this definition for its next start. */
+bool snapshot_tree_define(virDomainPtr domain, const char *text, GError **error);
+
 /* The description with secrets, as libvirt takes it back. */
 char *snapshot_tree_document(virDomainPtr domain, const char *id, GError **error);
 
