@@ -15,7 +15,6 @@
 #include "backend/qemu-monitor.h"
 #include "backend/xml.h"
 #include "util/error.h"
-#include "util/number.h"
 
 /* QEMU has an active commit that is not noted on the disk, or one is noted and QEMU has no job. */
 static bool is_doubtful(virDomainPtr domain, const xmlNode *disk, const char *target) {
@@ -69,29 +68,22 @@ static char *find_lost(virDomainPtr domain, const char *wanted) {
         return g_steal_pointer(&target);
 }
 
-/* The process that runs the machine, as libvirt has noted it; 0 without. */
+/* The process that runs the machine; 0 without. */
 static uint64_t find_process(virDomainPtr domain) {
-        g_auto(Layout) layout = {0};
-        g_autofree char *name = g_strconcat(virDomainGetName(domain), ".pid", NULL);
-        g_autofree char *path = NULL, *text = NULL, *file = NULL, *arguments = NULL;
+        uint64_t pid = layout_read_pid(domain);
+        g_autofree char *file = g_strdup_printf("/proc/%" PRIu64 "/cmdline", pid),
+                        *arguments = NULL;
         char uuid[VIR_UUID_STRING_BUFLEN];
-        uint64_t pid;
-        size_t length = 0;
+        size_t length;
 
-        layout_of_domain(domain, &layout);
-        if (!layout.run || virDomainGetUUIDString(domain, uuid) < 0)
-                return 0;
-        path = g_build_filename(layout.run, name, NULL);
-        if (!g_file_get_contents(path, &text, NULL, NULL) ||
-                        !number_parse(g_strstrip(text), 1, INT32_MAX, &pid))
-                return 0;
-        file = g_strdup_printf("/proc/%" PRIu64 "/cmdline", pid);
-        if (!g_file_get_contents(file, &arguments, &length, NULL))
+        if (pid == 0 || virDomainGetUUIDString(domain, uuid) < 0 ||
+                        !g_file_get_contents(file, &arguments, &length, NULL))
                 return 0;
         return memmem(arguments, length, uuid, strlen(uuid)) ? pid : 0;
 }
 
-/* A libvirt that can't read its own note of a guest takes it for turned off. */
+/* A libvirt that can't read its own note of a guest takes it for turned off. Asked anew at the end:
+ * it may have been started meanwhile. */
 static bool check_off(virDomainPtr domain, GError **error) {
         uint64_t pid = find_process(domain);
 

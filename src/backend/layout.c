@@ -5,6 +5,8 @@
 
 #include "backend/layout.h"
 
+#include "util/number.h"
+
 static char *embedded_root(GUri *uri) {
         g_autoptr(GHashTable) query = NULL;
 
@@ -62,4 +64,20 @@ void layout_clear(Layout *layout) {
         g_free(layout->snapshots);
         g_free(layout->tpm);
         g_free(layout->run);
+}
+
+uint64_t layout_read_pid(virDomainPtr domain) {
+        g_auto(Layout) layout = {0};
+        g_autofree char *name = g_strconcat(virDomainGetName(domain), ".pid", NULL);
+        g_autofree char *path = NULL, *text = NULL;
+        uint64_t pid;
+
+        layout_of_domain(domain, &layout);
+        if (!layout.run)
+                return 0;
+        path = g_build_filename(layout.run, name, NULL);
+        return g_file_get_contents(path, &text, NULL, NULL) &&
+                                               number_parse(g_strstrip(text), 1, INT32_MAX, &pid)
+                               ? pid
+                               : 0;
 }

@@ -6,6 +6,7 @@
 
 #include <glib.h>
 #include <libvirt/libvirt.h>
+#include <stdint.h>
 
 /* Members are NULL where they do not exist: on another host, or for another driver. */
 typedef struct Layout {
@@ -25,5 +26,8 @@ void layout_of_uri(const char *uri, Layout *ret);
 void layout_of_connection(virConnectPtr connection, Layout *ret);
 void layout_of_domain(virDomainPtr domain, Layout *ret);
 void layout_clear(Layout *layout);
+
+/* The process that libvirt has noted to run the domain; 0 without. It may be another's by now. */
+uint64_t layout_read_pid(virDomainPtr domain);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)

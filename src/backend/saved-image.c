@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "backend/layout.h"
-#include "util/number.h"
 
 #define MAGIC_WHOLE   "LibvirtQemudSave"
 #define MAGIC_PARTIAL "LibvirtQemudPart"
@@ -104,19 +103,9 @@ SavedImageState saved_image_inspect(const char *path, bool *ret_running) {
 }
 
 static char *process_directory(virDomainPtr domain) {
-        g_auto(Layout) layout = {0};
-        g_autofree char *file = g_strconcat(virDomainGetName(domain), ".pid", NULL);
-        g_autofree char *path = NULL, *text = NULL;
-        uint64_t pid;
+        uint64_t pid = layout_read_pid(domain);
 
-        layout_of_domain(domain, &layout);
-        if (!layout.run)
-                return NULL;
-        path = g_build_filename(layout.run, file, NULL);
-        if (!g_file_get_contents(path, &text, NULL, NULL) ||
-                        !number_parse(g_strstrip(text), 1, INT32_MAX, &pid))
-                return NULL;
-        return g_strdup_printf("/proc/%" PRIu64, pid);
+        return pid > 0 ? g_strdup_printf("/proc/%" PRIu64, pid) : NULL;
 }
 
 /* The descriptor of the process that leads to the image, or NULL. */
