@@ -311,18 +311,25 @@ def test_apply_and_destroy_while_virsh_lists(machine):
     machine.assert_whole()
 
 
+def lose(machine, when, text, begin):
+    """Begins it with a libvirtd that dies when it notes this text of the guest; the task."""
+    house, libvirtd = machine.house, machine.house.below
+    libvirtd.kill()
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', False)
+    libvirtd.start(house.daemon.crash_point(when, f'/{machine.guest.name}.xml', text=text))
+    house.client.wait_property(MANAGER, 'Manager', 'Connected', True)
+    task = begin()
+    assert libvirtd.process.wait() == -9
+    return task
+
+
 def test_a_libvirtd_that_dies_while_a_disk_is_switched_over(house, machine):
     """It does not know any more what the guest writes to. Nothing relies on it; the next start has what the guest wrote."""
     guest, libvirtd = machine.guest, house.below
     machine.bring('running')
     path = machine.take(DISKS)
     below = machine.images(path)
-    libvirtd.kill()
-    house.client.wait_property(MANAGER, 'Manager', 'Connected', False)
-    libvirtd.start(house.daemon.crash_point('before_rename', f'/{guest.name}.xml', text="job=''"))
-    house.client.wait_property(MANAGER, 'Manager', 'Connected', True)
-    task = machine.start(path, 'Destroy')
-    assert libvirtd.process.wait() == -9
+    task = lose(machine, 'before_rename', "job=''", lambda: machine.start(path, 'Destroy'))
     libvirtd.start()
     error = house.client.wait_task(task)
     assert error['ErrorName'].endswith('.Backend') and 'turn the machine off' in error['ErrorDescription'], error
@@ -347,12 +354,7 @@ def test_a_libvirtd_that_dies_when_the_overlays_are_there(house, machine):
     guest, libvirtd = machine.guest, house.below
     machine.bring('running')
     below = machine.images()
-    libvirtd.kill()
-    house.client.wait_property(MANAGER, 'Manager', 'Connected', False)
-    libvirtd.start(house.daemon.crash_point('before_rename', f'/{guest.name}.xml', text="<backingStore type='file'"))
-    house.client.wait_property(MANAGER, 'Manager', 'Connected', True)
-    task = machine.begin(DISKS, ElementName='late')
-    assert libvirtd.process.wait() == -9
+    task = lose(machine, 'before_rename', "<backingStore type='file'", lambda: machine.begin(DISKS, ElementName='late'))
     libvirtd.start()
     error = house.client.wait_task(task)
     assert error['ResultName'] != 'success' and house.state(guest) == 'running', error
@@ -374,12 +376,7 @@ def test_a_libvirtd_that_dies_and_can_not_read_its_note(house, machine):
     machine.bring('running')
     path = machine.take(DISKS)
     below = machine.images(path)
-    libvirtd.kill()
-    house.client.wait_property(MANAGER, 'Manager', 'Connected', False)
-    libvirtd.start(house.daemon.crash_point('after_rename', f'/{guest.name}.xml', text="job=''"))
-    house.client.wait_property(MANAGER, 'Manager', 'Connected', True)
-    task = machine.start(path, 'Destroy')
-    assert libvirtd.process.wait() == -9
+    task = lose(machine, 'after_rename', "job=''", lambda: machine.start(path, 'Destroy'))
     pid = libvirtd.qemu_pid(guest.name)
     libvirtd.start()
     error = house.client.wait_task(task)
