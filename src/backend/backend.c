@@ -21,8 +21,8 @@
 
 #include "backend/backend-error.h"
 #include "backend/backend-event.h"
+#include "backend/guest-notes.h"
 #include "backend/layout.h"
-#include "backend/lost-jobs.h"
 #include "util/error.h"
 
 #define SLOTS             7
@@ -107,7 +107,7 @@ Backend *backend_new(const char *uri, Mailbox *mailbox, const BackendHooks *hook
 
         virSetErrorFunc(NULL, ignore_error);
         prepare_embedded(uri);
-        lost_jobs_settle(uri);
+        guest_notes_mend(uri);
         backend_event_loop_start();
         return backend;
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 /* Whether libvirt and QEMU mean the same by a disk of a running guest. They do, unless a libvirtd
- * has died while QEMU went over from one image to another (backend/lost-jobs.c says when). Worker.
+ * has died while QEMU went over from one image to another (backend/guest-notes.c says when).
+ * Worker.
  */
 
 #include <glib.h>

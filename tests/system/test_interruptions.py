@@ -180,6 +180,32 @@ def test_daemon_killed_between_the_image_and_the_guest(embed, embedded_guest, st
     guest.assert_goes_on(before)
 
 
+@pytest.mark.parametrize('state', ['turned-off', 'saved'])
+def test_daemon_killed_when_the_guest_is_noted_and_has_no_process(embed, embedded_guest, state):
+    """libvirt alone would have a guest that nobody can end or start."""
+    house, guest = embed, embedded_guest
+    bring(house, guest, 'running')
+    if state == 'turned-off':
+        house.do(guest, 'TurnOff')
+    else:
+        house.do(guest, 'Save')
+    before = guest.ticks
+    house.daemon.stop()
+    with house.daemon.crash('after_rename', '/run/qemu/big.xml', text="pid='0'"):
+        house.daemon.start()
+        task = house.begin(guest, 'Startup')
+        house.daemon.wait_killed()
+    house.daemon.start()
+    properties = house.client.wait_task(task)
+    assert properties['ErrorName'] == 'org.virtask1.Error.ServiceRestarted', properties
+    assert house.state(guest) == state
+    house.do(guest, 'Startup')
+    if state == 'saved':
+        guest.assert_goes_on(before)
+    else:
+        guest.wait_first_tick(guest.processes)
+
+
 @pytest.mark.root
 def test_libvirtd_killed(libvirtd, served_guest):
     """The machines come back within 5 seconds of libvirtd, and the task ends with what is true."""

@@ -3,22 +3,25 @@
 /* libvirt notes in a file what it knows of a running guest, and what QEMU does and the note of it
  * are two steps. Whoever dies in between leaves a note that is wrong (libvirt 9.0):
  *
+ * - The start: with the first warning about the guest (qemuDomainObjTaint()) it is noted to be
+ *   running, with the process 0. QEMU begins after that. Read again, that is a guest nobody can
+ *   end or start, since the start is still noted as going on (qemuProcessReconnectHelper()).
  * - A snapshot: QEMU has gone over to the overlays, and libvirt notes the disks as they were
  *   (qemuSnapshotDiskCreate()). An overlay looks like a file that nobody needs.
  * - The begin of an active commit, which ends with the guest in the image below: the job is noted,
  *   QEMU begins, then it is noted that the disk has one (<mirror>). To end a job without a mirror
  *   kills libvirt, and us with it (qemuBlockJobProcessEventFailedActiveCommit()).
  * - Its end: libvirt dismisses QEMU's job, then notes the disk with <mirror job=''>, and at last
- * the image that QEMU has gone over to (qemuBlockJobEventProcessConcluded()). job='' it does not
- * read, and does not know a guest any more that runs; with a mirror without a job the guest goes on
- * in an image that libvirt does not know of, and the next start begins with what it had left.
+ *   the image that QEMU has gone over to (qemuBlockJobEventProcessConcluded()). job='' it does not
+ *   read, and does not know a guest any more that runs; with a mirror without a job the guest goes
+ *   on in an image that libvirt does not know of, and the next start begins with what it had left.
  *
  * A libvirtd is not ours to mend (backend/guest-disks.c). Of embedded QEMU the note is in our own
  * directory, and as long as libvirt has not read it, QEMU may be asked: the disk is noted to be
  * what QEMU has open, as libvirt would have done. What else belongs to that (the definition for the
  * next start, the image that is not needed any more) follows when the task is settled. */
 
-#include "backend/lost-jobs.h"
+#include "backend/guest-notes.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -34,7 +37,8 @@
 #define UTF8(text)    ((const xmlChar *) (text))
 #define ACTIVE_COMMIT "active-commit"
 #define NODE_FORMAT   "format"
-#define NODE_STORAGE  "storage" /* the file below it */
+#define NODE_STORAGE  "storage"    /* the file below it */
+#define NO_PROCESS    "2147483647" /* Linux counts to 4,194,304 */
 
 /* The note of one guest. */
 typedef struct Note {
@@ -371,31 +375,53 @@ static bool was_taking_snapshot(const char *text) {
         return strstr(text, "async='snapshot'") || strstr(text, "async=\"snapshot\"");
 }
 
+static bool settle_disks(Note *note, const char *text, GError **error) {
+        g_autofree char *path = xml_attribute(xml_child(note->status, "monitor"), "path");
+        g_autoptr(QemuMonitor) monitor = path ? qemu_monitor_new(path, error) : NULL;
+        bool ok;
+
+        if (!path)
+                return true;
+        note->monitor = monitor;
+        ok = (!was_taking_snapshot(text) || settle_overlays(note, monitor ? error : NULL)) &&
+             settle_jobs(note, monitor ? error : NULL);
+        note->monitor = NULL;
+        if (ok) /* there was nothing to ask */
+                g_clear_error(error);
+        return ok;
+}
+
+/* A process that has ended is what libvirt can deal with: it tidies up after the guest, and
+ * whatever was started along with it. */
+static void settle_start(Note *note) {
+        set(note->status, "pid", NO_PROCESS);
+        note->changed = true;
+}
+
 static bool settle_guest(int directory, const char *file, const char *text, GError **error) {
         g_autoptr(xmlDoc) document = xml_parse(text);
-        xmlNode *status = document ? xmlDocGetRootElement(document) : NULL;
-        g_autofree char *path = xml_attribute(xml_child(status, "monitor"), "path");
-        g_autoptr(QemuMonitor) monitor = path ? qemu_monitor_new(path, error) : NULL;
-        Note note = {status, monitor, false};
+        Note note = {.status = document ? xmlDocGetRootElement(document) : NULL};
         xmlChar *new = NULL;
-        bool ok, written;
+        bool ok = true, written;
         int size;
 
-        if (!status || !path)
+        if (!note.status)
                 return true;
-        ok = (!was_taking_snapshot(text) || settle_overlays(&note, monitor ? error : NULL)) &&
-             settle_jobs(&note, monitor ? error : NULL);
+        if (attribute_is(note.status, "pid", "0"))
+                settle_start(&note);
+        else
+                ok = settle_disks(&note, text, error);
         if (!note.changed)
                 return ok;
         xmlDocDumpMemory(document, &new, &size);
-        written = fs_replace(
-                        directory, file, (const char *) new, true, ok && monitor ? error : NULL);
+        written = fs_replace(directory, file, (const char *) new, true, ok ? error : NULL);
         xmlFree(new);
         return ok && written;
 }
 
 static bool may_be_wrong(const char *text) {
-        return strstr(text, "<mirror") || strstr(text, ACTIVE_COMMIT) || was_taking_snapshot(text);
+        return strstr(text, "pid='0'") || strstr(text, "<mirror") || strstr(text, ACTIVE_COMMIT) ||
+               was_taking_snapshot(text);
 }
 
 static void settle_all(const char *path, int directory) {
@@ -411,7 +437,7 @@ static void settle_all(const char *path, int directory) {
                                 !may_be_wrong(text))
                         continue;
                 if (!settle_guest(directory, file, text, &error))
-                        log_warning("What QEMU does with the disks of '%.*s' is not known: %s",
+                        log_warning("What QEMU does with '%.*s' is not known: %s",
                                         (int) (strlen(file) - strlen(".xml")), file,
                                         error->message);
         }
@@ -430,7 +456,7 @@ static int lock_out(int directory) {
         return -1;
 }
 
-void lost_jobs_settle(const char *uri) {
+void guest_notes_mend(const char *uri) {
         g_auto(Layout) layout = {0};
         int directory, lock;
 

@@ -2,7 +2,7 @@
 
 /* That a real QEMU and libvirt understand each other afterwards, tests/system shows. */
 
-#define MODULE "lost-jobs"
+#define MODULE "guest-notes"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backend/lost-jobs.h"
+#include "backend/guest-notes.h"
 #include "support.h"
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}"
@@ -105,7 +105,7 @@ static House *house_new(const char *mirror, const char *jobs, const char *const 
 static char *house_settle(House *house) {
         g_autofree char *uri = g_strdup_printf("qemu:///embed?root=%s", house->root);
 
-        lost_jobs_settle(uri);
+        guest_notes_mend(uri);
         return test_read(house->run, "web.xml");
 }
 
@@ -306,6 +306,20 @@ static void what_qemu_does_not_answer_is_left_alone(void) {
         assert_is_left_alone(MIRROR("active-commit"), COMMIT, NULL);
 }
 
+/* libvirt can deal with a process that has ended. */
+static void a_guest_that_never_began_has_ended(void) {
+        static const char *const answers[] = {NULL};
+        auto_house house = house_new("", "", answers);
+        g_auto(GStrv) halves = g_strsplit(house->before, "pid='1'", 2);
+        g_autofree char *before = g_strjoinv("pid='0'", halves), *text = NULL;
+
+        test_write(house->run, "web.xml", before);
+        text = house_settle(house);
+        g_assert_nonnull(strstr(text, "<domstatus state=\"running\" pid=\"2147483647\">"));
+        g_assert_nonnull(strstr(text, "/srv/top"));
+        g_assert_cmpstr(house->heard, ==, "");
+}
+
 static void assert_is_not_asked(const char *mirror, const char *jobs) {
         static const char *const answers[] = {DONE, NO_JOBS, OPEN("base-format"), NULL};
         auto_house house = house_new(mirror, jobs, answers);
@@ -340,9 +354,9 @@ static void what_is_no_status_is_left_alone(void) {
                 text = house_settle(house);
                 g_assert_cmpstr(text, ==, texts[i]);
         }
-        lost_jobs_settle("qemu:///embed?root=/nowhere");
-        lost_jobs_settle("qemu:///system");
-        lost_jobs_settle("test:///default");
+        guest_notes_mend("qemu:///embed?root=/nowhere");
+        guest_notes_mend("qemu:///system");
+        guest_notes_mend("test:///default");
 }
 
 /* A lock belongs to a process. */
@@ -396,6 +410,7 @@ int main(int argc, char **argv) {
         ADD(a_disk_that_is_noted_to_have_gone_over_has_no_job);
         ADD(a_disk_is_noted_to_be_the_overlay_that_qemu_has_gone_over_to);
         ADD(a_disk_without_a_new_overlay_stays);
+        ADD(a_guest_that_never_began_has_ended);
         ADD(what_qemu_does_not_answer_is_left_alone);
         ADD(jobs_of_another_kind_are_left_alone);
         ADD(what_is_no_status_is_left_alone);
