@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the running daemon says of itself is what data/dbus/ says."""
 
+import uuid
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -56,11 +57,12 @@ def ours(text):
 
 def restarted_with_a_group(daemon, collection):
     """libvirt's test driver has no disks to take snapshots of."""
-    number = collection.rpartition('/')[2]
-    (daemon.state / f'collections/{number[1:].replace("_", "-")[:-1]}0.collection').write_text(
-        f'[Collection]\nKind=snapshots\nName=group\nMembers=\nSnapshots=\nOrigin={number[1:].replace("_", "-")}\nType=1\n', encoding='utf-8')
+    origin = collection.rpartition('/_')[2].replace('_', '-')
+    group = str(uuid.uuid4())
+    (daemon.state / f'collections/{group}.collection').write_text(
+        f'[Collection]\nKind=snapshots\nName=group\nMembers=\nSnapshots=\nOrigin={origin}\nType=1\n', encoding='utf-8')
     daemon.restart()
-    return f'{ROOT}/snapshotcollection/{number[:-1]}0'
+    return f'{ROOT}/snapshotcollection/_{group.replace("-", "_")}'
 
 
 @pytest.fixture
