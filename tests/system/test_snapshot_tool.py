@@ -242,8 +242,8 @@ def test_the_progress_of_a_snapshot_is_shown(tool, house, stuck):
         house.pass_time(0.05)
     go_on()
     output, errors = process.communicate(timeout=TIMEOUT)
-    assert re.fullmatch(r'Took snapshot half of big \(\d+ MiB, .*\)\n', output)
-    assert re.search(r'^Taking a snapshot of big: \d+ %  .*MiB', errors, re.MULTILINE)
+    assert re.fullmatch(r'Took snapshot half of big \([\d.]+ [MG]iB, .*\)\n', output)
+    assert re.search(r'^Taking a snapshot of big: \d+ %  .*[MG]iB', errors, re.MULTILINE)
     tool.run('delete-snapshot', 'big', 'half')
 
 
