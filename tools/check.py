@@ -52,7 +52,7 @@ BESIDE = ('snapshots-address', 'snapshots', 'system-address', 'groups-address', 
 
 SANITIZERS = {
     # The last one: GCC up to 13 takes some blocks of thread-local data for ones of glibc 2.19, reads their size from what is before them, and dies in its
-    # search for leaks (github.com/google/sanitizers, issue 1353).
+    # search for leaks (github.com/Mudlet/Mudlet, pull request 9930).
     'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1:intercept_tls_get_addr=0',
     'LSAN_OPTIONS': f'suppressions={SOURCE}/tests/lib/leaks.supp:print_suppressions=0',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',

@@ -82,8 +82,8 @@ static uint64_t find_process(virDomainPtr domain) {
         return memmem(arguments, length, uuid, strlen(uuid)) ? pid : 0;
 }
 
-/* A libvirt that can't read its own note of a guest takes it for turned off. Asked anew at the end:
- * it may have been started meanwhile. */
+/* A libvirt that can't read its own note of a guest takes it for turned off. It is asked last,
+ * because the machine may have been started meanwhile. */
 static bool check_off(virDomainPtr domain, GError **error) {
         uint64_t pid = find_process(domain);
 

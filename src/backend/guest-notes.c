@@ -3,9 +3,10 @@
 /* libvirt notes in a file what it knows of a running guest, and what QEMU does and the note of it
  * are two steps. Whoever dies in between leaves a note that is wrong (libvirt 9.0):
  *
- * - The start: with the first warning about the guest (qemuDomainObjTaint()) it is noted to be
- *   running, with the process 0. QEMU begins after that. Read again, that is a guest nobody can
- *   end or start, since the start is still noted as going on (qemuProcessReconnectHelper()).
+ * - The start: with the first warning about the guest, if there is one (qemuDomainObjTaint(); QEMU
+ *   run by root is one), it is noted to be running, with the process 0. QEMU begins after that.
+ *   Read again, that is a guest nobody can end or start, since the start is still noted as going on
+ *   (qemuProcessReconnectHelper()).
  * - A snapshot: QEMU has gone over to the overlays, and libvirt notes the disks as they were
  *   (qemuSnapshotDiskCreate()). An overlay looks like a file that nobody needs.
  * - The begin of an active commit, which ends with the guest in the image below: the job is noted,

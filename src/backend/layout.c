@@ -76,8 +76,8 @@ uint64_t layout_read_pid(virDomainPtr domain) {
         if (!layout.run)
                 return 0;
         path = g_build_filename(layout.run, name, NULL);
-        return g_file_get_contents(path, &text, NULL, NULL) &&
-                                               number_parse(g_strstrip(text), 1, INT32_MAX, &pid)
-                               ? pid
-                               : 0;
+        if (!g_file_get_contents(path, &text, NULL, NULL) ||
+                        !number_parse(g_strstrip(text), 1, INT32_MAX, &pid))
+                return 0;
+        return pid;
 }
