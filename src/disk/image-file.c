@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "util/error.h"
+#include "util/fd.h"
 
 bool image_file_fail(int reason, const char *verb, const char *path, GError **error) {
         VirtaskError code = VIRTASK_ERROR_FAILED;

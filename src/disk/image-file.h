@@ -6,15 +6,6 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-/* g_autofd came with GLib 2.76. */
-static inline void image_file_close(int *fd) {
-        if (*fd >= 0)
-                (void) close(*fd);
-}
-
-#define auto_fd __attribute__((cleanup(image_file_close))) int
 
 /* Sets the error of an errno: FILE_NOT_FOUND, DISK_FULL or FAILED. Returns false. */
 bool image_file_fail(int reason, const char *verb, const char *path, GError **error);

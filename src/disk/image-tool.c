@@ -11,10 +11,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "disk/image-file.h"
 #include "util/child.h"
 #include "util/error.h"
+#include "util/fd.h"
 
 /* Address space for qemu-img when it opens a chain. Most of it is never touched: up to 64 threads
  * reserve 8 MiB of stack each, and 64 MiB for malloc() where glibc gives each an arena of its own

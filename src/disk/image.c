@@ -14,9 +14,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "disk/image-file.h"
 #include "util/error.h"
+#include "util/fd.h"
 
 #define CHAIN_MAX 256
 

@@ -12,6 +12,7 @@
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "util/error.h"
+#include "util/fd.h"
 
 #define BLOCK_BYTES (1024 * 1024)
 
@@ -84,7 +85,7 @@ static int open_without_links(const char *path, struct stat *ret, GError **error
                                 "'%s' is not a regular file", path);
         } else
                 return fd;
-        image_file_close(&fd);
+        fd_close(&fd);
         return -1;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "util/error.h"
+#include "util/fd.h"
 
 static bool fail(GError **error, const char *verb, const char *name) {
         int saved = errno;
@@ -23,14 +24,6 @@ static bool fail(GError **error, const char *verb, const char *name) {
                         "Failed to %s '%s' of the service: %s", verb, name, g_strerror(saved));
         return false;
 }
-
-/* g_autofd came with GLib 2.76. */
-static void close_fd(int *fd) {
-        if (*fd >= 0)
-                (void) close(*fd);
-}
-
-#define auto_fd __attribute__((cleanup(close_fd))) int
 
 int fs_open_directory(const char *path, GError **error) {
         g_autofree char *parent = g_path_get_dirname(path);
