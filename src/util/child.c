@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "util/error.h"
+#include "util/fd.h"
 
 #define DEFAULT_PATH   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define MEMORY         (UINT64_C(2) << 30) /* a hostile image has made qemu-img ask for far more */
@@ -36,7 +37,7 @@
 #define MESSAGE_HEAD   150 /* of it, when its middle is left out */
 #define ASK_MSEC       50  /* between two questions whether to stop */
 #define GRACE_USEC     (3 * G_USEC_PER_SEC)
-#define STATUS_FD      3 /* in the new process, until it is the program */
+#define FIRST_FD       3 /* of those that the program is given beside stdin, stdout and stderr */
 
 typedef struct Child Child;
 
@@ -65,18 +66,14 @@ typedef struct Plan {
         const char *program;
         const char *const *arguments;
         const char *const *environment;
+        const ChildUser *user; /* NULL: ours */
         pid_t parent;
         rlim_t memory;
-        int descriptors[STATUS_FD + 1];
+        int *descriptors; /* what it is to have as 0, 1, …; then the two that it is not to have: the
+                             pipe that tells how it began, and the program itself */
+        int *moved;       /* room for as many */
+        int n_descriptors;
 } Plan;
-
-static void close_fd(int *fd) {
-        if (*fd >= 0)
-                (void) close(*fd);
-        *fd = -1;
-}
-
-#define auto_fd __attribute__((cleanup(close_fd))) int
 
 /* Between fork() and execve() */
 
@@ -93,18 +90,26 @@ static bool lower_limit(__rlimit_resource_t resource, rlim_t value) {
 /* All are moved out of the way first, because ours may have any number. Everything in this process
  * is close-on-exec; close_range() is for the descriptors of libraries that do not think of it. */
 static bool arrange_descriptors(const Plan *plan) {
-        int moved[STATUS_FD + 1];
+        int n = plan->n_descriptors;
 
-        for (int i = 0; i <= STATUS_FD; i++) {
-                moved[i] = fcntl(plan->descriptors[i], F_DUPFD_CLOEXEC, STATUS_FD + 1);
-                if (moved[i] < 0)
+        for (int i = 0; i < n; i++) {
+                plan->moved[i] = fcntl(plan->descriptors[i], F_DUPFD_CLOEXEC, n);
+                if (plan->moved[i] < 0)
                         return false;
         }
-        for (int i = 0; i <= STATUS_FD; i++)
-                if (dup3(moved[i], i, i == STATUS_FD ? O_CLOEXEC : 0) < 0)
+        for (int i = 0; i < n; i++)
+                if (dup3(plan->moved[i], i, i >= n - 2 ? O_CLOEXEC : 0) < 0)
                         return false;
-        (void) syscall(SYS_close_range, STATUS_FD + 1, ~0U, 0);
+        (void) syscall(SYS_close_range, n, ~0U, 0);
         return true;
+}
+
+/* The functions of libc would want to have the other threads do it as well. */
+static bool become_user(const ChildUser *user) {
+        return !user ||
+               (syscall(SYS_setgroups, user->n_groups, user->groups) == 0 &&
+                               syscall(SYS_setresgid, user->gid, user->gid, user->gid) == 0 &&
+                               syscall(SYS_setresuid, user->uid, user->uid, user->uid) == 0);
 }
 
 static void reset_signals(void) {
@@ -117,21 +122,30 @@ static void reset_signals(void) {
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The kernel forgets whom to tell of a death when the user changes. */
+static bool prepare(const Plan *plan) {
+        return setpgid(0, 0) == 0 && lower_limit(RLIMIT_AS, plan->memory) &&
+               lower_limit(RLIMIT_CORE, 0) && become_user(plan->user) &&
+               prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
+}
+
 static void G_GNUC_NORETURN become_program(const Plan *plan) {
-        int status = plan->descriptors[STATUS_FD];
+        int status = plan->descriptors[plan->n_descriptors - 2];
         int reason;
 
         if (arrange_descriptors(plan)) {
-                status = STATUS_FD;
+                status = plan->n_descriptors - 2;
                 reset_signals();
-                if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-                                lower_limit(RLIMIT_AS, plan->memory) &&
-                                lower_limit(RLIMIT_CORE, 0)) {
+                if (prepare(plan)) {
                         /* It may have died before the kernel knew what to do then. */
                         if (getppid() != plan->parent)
                                 _exit(EXIT_FAILURE);
-                        (void) execve(plan->program, (char *const *) plan->arguments,
-                                        (char *const *) plan->environment);
+                        if (!plan->user)
+                                (void) execve(plan->program, (char *const *) plan->arguments,
+                                                (char *const *) plan->environment);
+                        /* Another user may not find it by its path. */
+                        (void) syscall(SYS_execveat, plan->n_descriptors - 1, "", plan->arguments,
+                                        plan->environment, AT_EMPTY_PATH);
                 }
         }
         reason = errno;
@@ -174,32 +188,54 @@ static pid_t fork_program(const Plan *plan) {
         return pid;
 }
 
+static pid_t fork_with(const Child *child,
+                const char *const *arguments,
+                const char *program,
+                const int *streams,
+                int status,
+                int file) {
+        const ChildHooks none = {0}, *hooks = child->hooks ?: &none;
+        g_autofree char *path = g_strconcat("PATH=", g_getenv("PATH") ?: DEFAULT_PATH, NULL);
+        const char *const environment[] = {path, "LC_ALL=C", NULL};
+        g_autofree int *descriptors = NULL, *moved = NULL;
+        unsigned n = FIRST_FD + hooks->n_descriptors;
+
+        descriptors = g_new(int, n + 2);
+        moved = g_new(int, n + 2);
+        for (unsigned i = 0; i < n; i++)
+                descriptors[i] = i < FIRST_FD ? streams[i] : hooks->descriptors[i - FIRST_FD];
+        descriptors[n] = status;
+        descriptors[n + 1] = file;
+        return fork_program(&(Plan){
+                        .program = program,
+                        .arguments = arguments,
+                        .environment = environment,
+                        .user = hooks->user,
+                        .parent = getpid(),
+                        .memory = hooks->memory ?: MEMORY,
+                        .descriptors = descriptors,
+                        .moved = moved,
+                        .n_descriptors = (int) n + 2,
+        });
+}
+
 /* Our copies of the program's ends are closed when this returns. */
 static bool fork_with_pipes(Child *child, const char *const *arguments, GError **error) {
         g_autofree char *program = g_find_program_in_path(arguments[0]);
-        g_autofree char *path = g_strconcat("PATH=", g_getenv("PATH") ?: DEFAULT_PATH, NULL);
-        const char *const environment[] = {path, "LC_ALL=C", NULL};
+        auto_fd file = program ? open(program, O_PATH | O_CLOEXEC) : -1;
         auto_fd input = child->hooks && child->hooks->input
                                         ? fcntl(child->hooks->input, F_DUPFD_CLOEXEC, 0)
                                         : open("/dev/null", O_RDONLY | O_CLOEXEC);
         auto_fd output = -1, errors = -1, status = -1;
 
-        if (!program)
+        if (file < 0)
                 return fail_to_start(child, ENOENT, error);
         if (input < 0 || !make_pipe(&child->output.fd, &output) ||
                         !make_pipe(&child->errors.fd, &errors) ||
                         !make_pipe(&child->status, &status))
                 return fail_to_start(child, errno, error);
-
-        child->pid = fork_program(&(Plan){
-                        .program = program,
-                        .arguments = arguments,
-                        .environment = environment,
-                        .parent = getpid(),
-                        .memory = child->hooks && child->hooks->memory ? child->hooks->memory
-                                                                       : MEMORY,
-                        .descriptors = {input, output, errors, status},
-        });
+        child->pid = fork_with(child, arguments, program, (const int[]){input, output, errors},
+                        status, file);
         return child->pid > 0 || fail_to_start(child, errno, error);
 }
 
@@ -306,7 +342,7 @@ static void read_stream(Child *child, Stream *stream) {
         if (n < 0 && errno == EINTR)
                 return;
         if (n <= 0) {
-                close_fd(&stream->fd);
+                fd_close(&stream->fd);
                 return;
         }
         keep(child, stream, data, (size_t) n);
@@ -447,7 +483,7 @@ static bool run(Child *child, const char *const *arguments, char **ret_output, G
 }
 
 static void stream_clear(Stream *stream) {
-        close_fd(&stream->fd);
+        fd_close(&stream->fd);
         (void) g_string_free(stream->line, TRUE);
         if (stream->whole)
                 (void) g_string_free(stream->whole, TRUE);
@@ -470,8 +506,8 @@ bool child_run(const char *const *arguments,
 
         stream_clear(&child.output);
         stream_clear(&child.errors);
-        close_fd(&child.process);
-        close_fd(&child.status);
+        fd_close(&child.process);
+        fd_close(&child.status);
         g_free(child.complaint);
         return ok;
 }

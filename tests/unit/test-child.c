@@ -337,6 +337,86 @@ static void no_signal_is_blocked_or_ignored(void) {
         (void) sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+static void it_has_the_descriptors_that_it_is_given(void) {
+        auto_directory directory = test_directory_new();
+        int descriptors[2];
+        const ChildHooks hooks = {.descriptors = descriptors, .n_descriptors = 2};
+
+        for (unsigned i = 0; i < 2; i++) {
+                g_autofree char *path = g_build_filename(directory, i ? "second" : "first", NULL);
+
+                test_write(directory, i ? "second" : "first", i ? "2" : "1");
+                descriptors[i] = open(path, O_RDONLY | O_CLOEXEC);
+        }
+        g_assert_true(run_shell("cat <&4; cat <&3; ls /proc/$$/fd; :", &hooks));
+        g_assert_cmpstr(output, ==, "210\n1\n2\n3\n4\n");
+        for (unsigned i = 0; i < 2; i++)
+                (void) close(descriptors[i]);
+}
+
+/* Only root can. */
+static void it_is_the_user_that_it_is_to_be(void) {
+        static const gid_t groups[] = {4321, 1234};
+        const ChildUser user = {.uid = 65534, .gid = 65533, .groups = groups, .n_groups = 2};
+        const ChildHooks hooks = {.user = &user};
+        const char *script = "grep -E '^(Uid|Gid|Groups|CapEff|NoNewPrivs):' /proc/self/status";
+
+        if (geteuid() != 0) {
+                g_assert_false(run_shell(script, &hooks));
+                assert_error(error, FAILED);
+                return;
+        }
+        g_assert_true(run_shell(script, &hooks));
+        g_assert_cmpstr(output, ==,
+                        "Uid:\t65534\t65534\t65534\t65534\nGid:\t65533\t65533\t65533\t65533\n"
+                        "Groups:\t1234 4321 \nCapEff:\t0000000000000000\nNoNewPrivs:\t1\n");
+}
+
+/* Where only we may look. */
+static void another_user_need_not_find_the_program(void) {
+        auto_directory directory = test_directory_new();
+        g_autofree char *path = g_build_filename(directory, "program", NULL);
+        const char *const copy[] = {"cp", "/bin/echo", path, NULL}, *const arguments[] = {path, "x",
+                                                                                    NULL};
+        const ChildUser user = {.uid = 65534, .gid = 65534};
+        const ChildHooks hooks = {.user = geteuid() == 0 ? &user : NULL};
+
+        g_assert_true(child_run(copy, NULL, NULL, &error));
+        g_assert_cmpint(chmod(path, 0755), ==, 0);
+        g_assert_cmpint(chmod(directory, 0700), ==, 0);
+        g_clear_pointer(&output, g_free);
+        g_assert_true(child_run(arguments, &hooks, &output, &error));
+        g_assert_cmpstr(output, ==, "x\n");
+}
+
+/* The kernel forgets it when the user changes. */
+static void another_user_dies_with_us_too(void) {
+        const ChildUser user = {.uid = 65534, .gid = 65534};
+        const ChildHooks hooks = {.user = &user};
+        int ready[2];
+        char byte;
+        pid_t pid;
+
+        if (geteuid() != 0)
+                return;
+        g_assert_cmpint(pipe2(ready, 0), ==, 0);
+        pid = fork();
+        if (pid == 0) {
+                const ChildHooks own = {
+                                .user = hooks.user, .descriptors = &ready[1], .n_descriptors = 1};
+
+                (void) fcntl(ready[1], F_SETFD, FD_CLOEXEC);
+                (void) run_shell("echo >&3; exec sleep 1000", &own);
+                _exit(0);
+        }
+        (void) close(ready[1]);
+        g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
+        g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+        g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+        g_assert_cmpint(read(ready[0], &byte, 1), ==, 0); /* nobody has it any more */
+        (void) close(ready[0]);
+}
+
 static void its_memory_and_its_core_are_limited(void) {
         const ChildHooks hooks = {.memory = UINT64_C(3) << 30};
 
@@ -424,6 +504,10 @@ int main(int argc, char **argv) {
         ADD(it_has_nothing_to_read);
         ADD(its_environment_is_small);
         ADD(no_signal_is_blocked_or_ignored);
+        ADD(it_has_the_descriptors_that_it_is_given);
+        ADD(it_is_the_user_that_it_is_to_be);
+        ADD(another_user_need_not_find_the_program);
+        ADD(another_user_dies_with_us_too);
         ADD(its_memory_and_its_core_are_limited);
         ADD(it_leads_a_group_of_its_own);
         ADD(threads_do_not_disturb_each_other);
