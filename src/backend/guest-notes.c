@@ -402,9 +402,8 @@ static void settle_start(Note *note) {
 static bool settle_guest(int directory, const char *file, const char *text, GError **error) {
         g_autoptr(xmlDoc) document = xml_parse(text);
         Note note = {.status = document ? xmlDocGetRootElement(document) : NULL};
-        xmlChar *new = NULL;
-        bool ok = true, written;
-        int size;
+        g_autofree char *new = NULL;
+        bool ok = true;
 
         if (!note.status)
                 return true;
@@ -414,10 +413,8 @@ static bool settle_guest(int directory, const char *file, const char *text, GErr
                 ok = settle_disks(&note, text, error);
         if (!note.changed)
                 return ok;
-        xmlDocDumpMemory(document, &new, &size);
-        written = fs_replace(directory, file, (const char *) new, true, ok ? error : NULL);
-        xmlFree(new);
-        return ok && written;
+        new = xml_to_text(document);
+        return fs_replace(directory, file, new, true, ok ? error : NULL) && ok;
 }
 
 static bool may_be_wrong(const char *text) {

@@ -18,6 +18,20 @@ xmlDoc *xml_parse(const char *text) {
                         XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
 }
 
+static char *take(xmlChar *text) {
+        char *copy = g_strdup((const char *) text);
+
+        xmlFree(text);
+        return copy;
+}
+
+char *xml_to_text(xmlDoc *document) {
+        xmlChar *text;
+
+        xmlDocDumpMemory(document, &text, NULL);
+        return take(text);
+}
+
 bool xml_is(const xmlNode *node, const char *name) {
         return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, (const xmlChar *) name);
 }
@@ -27,13 +41,6 @@ xmlNode *xml_child(const xmlNode *parent, const char *name) {
                 if (xml_is(node, name))
                         return node;
         return NULL;
-}
-
-static char *take(xmlChar *text) {
-        char *copy = g_strdup((const char *) text);
-
-        xmlFree(text);
-        return copy;
 }
 
 char *xml_child_text(const xmlNode *parent, const char *name) {

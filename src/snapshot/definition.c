@@ -23,8 +23,6 @@ static void set_attribute(xmlNode *node, const char *name, const char *value) {
 static char *document_of(xmlNode *node, const char *name) {
         g_autoptr(xmlDoc) document = NULL;
         xmlNode *copy;
-        xmlChar *text;
-        char *result;
 
         if (!node)
                 return NULL;
@@ -32,20 +30,7 @@ static char *document_of(xmlNode *node, const char *name) {
         copy = xmlDocCopyNode(node, document, 1);
         xmlNodeSetName(copy, (const xmlChar *) name);
         xmlDocSetRootElement(document, copy);
-        xmlDocDumpMemory(document, &text, NULL);
-        result = g_strdup((const char *) text);
-        xmlFree(text);
-        return result;
-}
-
-static char *text_of_document(xmlDoc *document) {
-        xmlChar *text;
-        char *result;
-
-        xmlDocDumpMemory(document, &text, NULL);
-        result = g_strdup((const char *) text);
-        xmlFree(text);
-        return result;
+        return xml_to_text(document);
 }
 
 static int64_t read_time(xmlNode *root) {
@@ -173,7 +158,7 @@ char *definition_replace_image(const char *text,
 
         if (!root || !replace_in(root, old_path, new_path, new_format))
                 return NULL;
-        return text_of_document(document);
+        return xml_to_text(document);
 }
 
 static bool has_in_chain(xmlNode *disk, const char *path) {
@@ -195,7 +180,7 @@ char *definition_forget_chain(const char *text, const char *path, GError **error
                         forget_chain(disk);
                         found = true;
                 }
-        return found ? text_of_document(document) : NULL;
+        return found ? xml_to_text(document) : NULL;
 }
 
 static bool set_image(xmlNode *domain, const char *target, const char *path, const char *format) {
@@ -231,7 +216,7 @@ char *definition_set_image(const char *text,
 
         if (!domain || !set_image(domain, target, path, format))
                 return NULL;
-        return text_of_document(document);
+        return xml_to_text(document);
 }
 
 static void replace_child(xmlNode *root, const xmlNode *other, const char *name) {
@@ -253,7 +238,7 @@ char *definition_with_identity(const char *text, const char *from, GError **erro
                 return NULL;
         replace_child(xmlDocGetRootElement(document), xmlDocGetRootElement(other), "name");
         replace_child(xmlDocGetRootElement(document), xmlDocGetRootElement(other), "metadata");
-        return text_of_document(document);
+        return xml_to_text(document);
 }
 
 char *definition_with_parent(const char *text, const char *parent, GError **error) {
@@ -271,7 +256,7 @@ char *definition_with_parent(const char *text, const char *parent, GError **erro
                 new = xmlNewChild(root, NULL, (const xmlChar *) "parent", NULL);
                 xmlNewTextChild(new, NULL, (const xmlChar *) "name", (const xmlChar *) parent);
         }
-        return text_of_document(document);
+        return xml_to_text(document);
 }
 
 bool definition_has_name(const char *text, const char *name) {
@@ -297,7 +282,7 @@ char *definition_with_disks_of(const char *text, const DiskSet *disks, GError **
                 if (disk && disk_is_snapshottable(disk))
                         replace_source(node, disk->path, disk->format);
         }
-        return text_of_document(document);
+        return xml_to_text(document);
 }
 
 char *definition_with_other_disks(char *text, const DiskSet *disks, GHashTable *except) {
@@ -349,5 +334,5 @@ char *definition_of_new_snapshot(const char *id,
         node = xmlNewChild(root, NULL, (const xmlChar *) "disks", NULL);
         for (unsigned i = 0; i < targets->len; i++)
                 add_disk(node, targets->pdata[i], g_hash_table_lookup(overlays, targets->pdata[i]));
-        return text_of_document(document);
+        return xml_to_text(document);
 }

@@ -93,18 +93,15 @@ static void add_elements(xmlNode *root, ImageNote note, GHashTable *paths) {
 static char *to_text(GHashTable *const *notes) {
         g_autoptr(xmlDoc) document = xmlNewDoc((const xmlChar *) "1.0");
         xmlNode *root = xmlNewNode(NULL, (const xmlChar *) "images");
-        xmlChar *text;
-        char *copy;
+        g_autofree char *text = NULL;
 
         xmlDocSetRootElement(document, root);
         for (ImageNote note = 0; note < IMAGE_NOTE_COUNT; note++)
                 add_elements(root, note, notes[note]);
         if (!root->children)
                 return NULL;
-        xmlDocDumpMemory(document, &text, NULL);
-        copy = g_strdup(strstr((const char *) text, "<images"));
-        xmlFree(text);
-        return copy;
+        text = xml_to_text(document);
+        return g_strdup(strstr(text, "<images"));
 }
 
 static bool write_notes(virDomainPtr domain, GHashTable *const *notes, GError **error) {
