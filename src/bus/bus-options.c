@@ -91,6 +91,44 @@ static bool read_text(sd_bus_message *message, char type, void *field) {
         return true;
 }
 
+static bool read_texts(sd_bus_message *message, void *field) {
+        g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+        const char *text;
+        int r = sd_bus_message_enter_container(message, 'a', "s");
+
+        if (r < 0)
+                return false;
+        while ((r = sd_bus_message_read_basic(message, 's', &text)) > 0)
+                g_ptr_array_add(list, g_strdup(text));
+        if (r < 0 || sd_bus_message_exit_container(message) < 0)
+                return false;
+        g_ptr_array_add(list, NULL);
+        *(char ***) field = (char **) g_ptr_array_free(g_steal_pointer(&list), FALSE);
+        return true;
+}
+
+static bool read_enum(sd_bus_message *message,
+                const OptionSpec *spec,
+                const char *contents,
+                uint32_t *ret,
+                GError **error) {
+        const char *const *names = spec->names;
+        const char *text;
+
+        if (!g_str_equal(contents, "s"))
+                return read_number(message, contents[1] ? 0 : contents[0], spec->key, ret, error) &&
+                       (*ret < g_strv_length((char **) names) ||
+                                       invalid(error, "is out of range", spec->key));
+        if (sd_bus_message_read_basic(message, 's', &text) < 0)
+                return invalid(error, "can not be read", spec->key);
+        for (uint32_t i = 0; names[i]; i++)
+                if (g_str_equal(names[i], text)) {
+                        *ret = i;
+                        return true;
+                }
+        return invalid(error, "has no value of that name", spec->key);
+}
+
 static bool read_value(sd_bus_message *message,
                 const OptionSpec *spec,
                 const char *contents,
@@ -114,6 +152,11 @@ static bool read_value(sd_bus_message *message,
         case OPTION_STRING:
                 return (g_str_equal(contents, "s") && read_text(message, 's', field)) ||
                        invalid(error, "must be a text", spec->key);
+        case OPTION_STRINGS:
+                return (g_str_equal(contents, "as") && read_texts(message, field)) ||
+                       invalid(error, "must be a list of texts", spec->key);
+        case OPTION_ENUM:
+                return read_enum(message, spec, contents, field, error);
         }
         g_assert_not_reached();
 }

@@ -14,6 +14,8 @@ typedef enum OptionType {
         OPTION_UINT32,  /* uint32_t; any integer type is accepted on the bus, in range */
         OPTION_OBJECT,  /* char *, owned; an object path */
         OPTION_STRING,  /* char *, owned */
+        OPTION_STRINGS, /* char **, owned */
+        OPTION_ENUM,    /* uint32_t; the number of one of the names, or the name */
 } OptionType;
 
 typedef struct OptionSpec {
@@ -21,6 +23,7 @@ typedef struct OptionSpec {
         OptionType type;
         size_t offset;      /* of the value in the target */
         size_t seen_offset; /* of a bool that becomes true when the key is given, or NO_SEEN */
+        const char *const *names; /* of OPTION_ENUM, from 0 up; ends with NULL */
 } OptionSpec;
 
 #define NO_SEEN ((size_t) -1)

@@ -13,6 +13,8 @@ typedef struct Target {
         uint32_t number;
         bool number_seen;
         char *object;
+        char **list;
+        uint32_t choice;
 } Target;
 
 static const OptionSpec common[] = {
@@ -20,7 +22,11 @@ static const OptionSpec common[] = {
                 {NULL, 0, 0, NO_SEEN},
 };
 
+static const char *const names[] = {"None", "One", "Two", NULL};
+
 static const OptionSpec own[] = {
+                {"List", OPTION_STRINGS, offsetof(Target, list), NO_SEEN},
+                {"Choice", OPTION_ENUM, offsetof(Target, choice), NO_SEEN, names},
                 {"Number", OPTION_UINT32, offsetof(Target, number), offsetof(Target, number_seen)},
                 {"Object", OPTION_OBJECT, offsetof(Target, object), NO_SEEN},
                 {NULL, 0, 0, NO_SEEN},
@@ -36,7 +42,8 @@ static bool read_options(sd_bus_message *message) {
 
         g_clear_error(&error);
         g_clear_pointer(&target.object, g_free);
-        target = (Target){false, 0, false, NULL};
+        g_clear_pointer(&target.list, g_strfreev);
+        target = (Target){0};
         ok = bus_options_read(message, common, own, &target, &error);
         g_assert_true(ok == !error);
         sd_bus_message_unref(message);
@@ -95,6 +102,35 @@ static void a_number_out_of_range_is_refused(void) {
         g_assert_true(refused_for("Number"));
         g_assert_false(read_one("Number", "t", UINT64_MAX));
         g_assert_true(refused_for("Number"));
+}
+
+static void a_choice_is_a_number_or_a_name(void) {
+        g_assert_true(read_one("Choice", "y", 2));
+        g_assert_cmpuint(target.choice, ==, 2);
+        g_assert_true(read_one("Choice", "x", INT64_C(0)));
+        g_assert_cmpuint(target.choice, ==, 0);
+        g_assert_true(read_one("Choice", "s", "One"));
+        g_assert_cmpuint(target.choice, ==, 1);
+        g_assert_false(read_one("Choice", "u", 3));
+        g_assert_true(refused_for("Choice"));
+        g_assert_false(read_one("Choice", "i", -1));
+        g_assert_true(refused_for("Choice"));
+        g_assert_false(read_one("Choice", "s", "one"));
+        g_assert_true(refused_for("Choice"));
+        g_assert_false(read_one("Choice", "b", 1));
+        g_assert_true(refused_for("Choice"));
+}
+
+static void a_list_has_its_texts(void) {
+        g_assert_true(read_one("List", "as", 2, "a", "b"));
+        g_assert_cmpuint(g_strv_length(target.list), ==, 2);
+        g_assert_cmpstr(target.list[1], ==, "b");
+        g_assert_true(read_one("List", "as", 0));
+        g_assert_cmpuint(g_strv_length(target.list), ==, 0);
+        g_assert_false(read_one("List", "s", "a"));
+        g_assert_true(refused_for("List"));
+        g_assert_false(read_one("List", "au", 1, 7));
+        g_assert_true(refused_for("List"));
 }
 
 static void a_wrong_type_is_refused(void) {
@@ -256,6 +292,8 @@ int main(int argc, char **argv) {
         ADD(options_of_both_tables_are_read);
         ADD(every_integer_type_is_good_for_a_number);
         ADD(a_number_out_of_range_is_refused);
+        ADD(a_choice_is_a_number_or_a_name);
+        ADD(a_list_has_its_texts);
         ADD(a_wrong_type_is_refused);
         ADD(an_unknown_key_is_refused);
         ADD(a_long_key_is_cut_in_the_text);
