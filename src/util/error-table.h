@@ -49,6 +49,13 @@
         X(FILE_NOT_FOUND,            ERROR_PREFIX "FileNotFound",            0x80070002, "",                           4, 32773, 4, "A file is missing") \
         X(FILE_IN_USE,               ERROR_PREFIX "FileInUse",               0x80070020, "",                           5, 32774, 4, "A file is in use") \
         X(DISK_FULL,                 ERROR_PREFIX "DiskFull",                0x80070070, "",                           2, 32768, 4, "There is no space left on the disk") \
+        X(PATH_NOT_FOUND,            ERROR_PREFIX "PathNotFound",            0x80070003, "ERROR_PATH_NOT_FOUND",       4, 32773, 4, "A directory is missing") \
+        X(FILE_EXISTS,               ERROR_PREFIX "FileExists",              0x800700B7, "ERROR_ALREADY_EXISTS",       4, 32773, 4, "A file of that name is there already") \
+        X(NAME_INVALID,              ERROR_PREFIX "NameInvalid",             0x8007007B, "ERROR_INVALID_NAME",         4, 32773, 4, "A path holds what is not allowed in one") \
+        X(BAD_PATH,                  ERROR_PREFIX "BadPath",                 0x800700A1, "ERROR_BAD_PATHNAME",         4, 32773, 4, "The path is empty or not absolute") \
+        X(PATH_TOO_LONG,             ERROR_PREFIX "PathTooLong",             0x8007006F, "ERROR_BUFFER_OVERFLOW",      4, 32773, 4, "The path is too long") \
+        X(FILE_READ_ONLY,            ERROR_PREFIX "FileReadOnly",            0xA004067A, "VM_E_FILE_READ_ONLY",        2, 32768, 4, "The file can only be read") \
+        X(INVALID_BUNDLE,            ERROR_PREFIX "InvalidBundle",           0x8007000D, "",                           6, 32776, 4, "The directory does not hold what an export has written") \
         X(NAME_EMPTY,                ERROR_PREFIX "NameEmpty",               0xA0040400, "VM_E_CONFIG_NO_NAME",        4, 32773, 7, "The name is empty") \
         X(NAME_TOO_LONG,             ERROR_PREFIX "NameTooLong",             0xA0040401, "VM_E_CONFIG_NAME_TOO_LONG",  4, 32773, 7, "The name is longer than 80 characters") \
         X(NAME_INVALID_CHAR,         ERROR_PREFIX "NameInvalidChar",         0xA0040402, "VM_E_CONFIG_NAME_INVALID_CHAR", 4, 32773, 7, "The name holds a character that is not allowed") \

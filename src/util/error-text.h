@@ -39,6 +39,13 @@
         X(FILE_NOT_FOUND,            "Eine Datei fehlt", "Un fichier est absent") \
         X(FILE_IN_USE,               "Eine Datei wird benutzt", "Un fichier est utilisé") \
         X(DISK_FULL,                 "Auf dem Datenträger ist kein Platz mehr", "Il n’y a plus de place sur le disque") \
+        X(PATH_NOT_FOUND,            "Ein Verzeichnis fehlt", "Il manque un répertoire") \
+        X(FILE_EXISTS,               "Eine Datei dieses Namens gibt es schon", "Un fichier de ce nom existe déjà") \
+        X(NAME_INVALID,              "Ein Pfad enthält, was darin nicht erlaubt ist", "Un chemin contient ce qui n’y est pas permis") \
+        X(BAD_PATH,                  "Der Pfad ist leer oder nicht absolut", "Le chemin est vide ou n’est pas absolu") \
+        X(PATH_TOO_LONG,             "Der Pfad ist zu lang", "Le chemin est trop long") \
+        X(FILE_READ_ONLY,            "Die Datei kann nur gelesen werden", "Le fichier ne peut être que lu") \
+        X(INVALID_BUNDLE,            "Das Verzeichnis enthält nicht, was ein Export geschrieben hat", "Le répertoire ne contient pas ce qu’une exportation a écrit") \
         X(NAME_EMPTY,                "Der Name ist leer", "Le nom est vide") \
         X(NAME_TOO_LONG,             "Der Name ist länger als 80 Zeichen", "Le nom dépasse 80 caractères") \
         X(NAME_INVALID_CHAR,         "Der Name enthält ein unerlaubtes Zeichen", "Le nom contient un caractère interdit") \
