@@ -12,6 +12,7 @@ from harness import SOURCE
 # A room may include itself and what stands here; never sideways or upward.
 BELOW = {
     'util': set(),
+    'bundle': {'util'},
     'bus': {'util'},
     'backend': {'util'},
     'jobs': {'util', 'bus', 'backend'},
@@ -19,7 +20,7 @@ BELOW = {
     'guest': {'util', 'backend', 'jobs'},
     'lifecycle': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
     'snapshot': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
-    'export': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
+    'export': {'util', 'bundle', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot'},
     'collection': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot', 'export'},
     'service': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'export', 'collection'},
 }
@@ -69,7 +70,7 @@ def test_the_shared_headers_include_nothing():
 
 @functools.cache
 def flags():
-    return subprocess.run(['pkg-config', '--cflags', 'libsystemd', 'glib-2.0', 'libvirt', 'libxml-2.0', 'json-glib-1.0'], check=True,
+    return subprocess.run(['pkg-config', '--cflags', 'libsystemd', 'glib-2.0', 'libvirt', 'libxml-2.0', 'json-glib-1.0', 'libcrypto'], check=True,
                           capture_output=True, text=True).stdout.split()
 
 

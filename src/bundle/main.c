@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* virtask-bundle: what is done with the files of a caller, by a process that has become the caller.
+ *
+ *     virtask-bundle write < PLAN              a bundle (bundle/writer.h)
+ *     virtask-bundle verify DIRECTORY          whether it is as it was written
+ *     virtask-bundle remove DIRECTORY NAME     what a process left that is no more
+ *
+ * stdout has lines for a program: "total BYTES", "file NAME", "done BYTES", "path PATH", and if it
+ * fails "error NAME TEXT". The status is 0 or 1; 2 for wrong arguments. SIGTERM ends it in order:
+ * nothing half is left. */
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bundle/place.h"
+#include "bundle/reader.h"
+#include "bundle/writer.h"
+#include "util/error.h"
+
+#define PLAN_MAX    (16U << 20)
+#define REPORT_USEC (G_USEC_PER_SEC / 20) /* between two lines about the progress */
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int signal_number) {
+        stopped = 1;
+}
+
+typedef struct Report {
+        gint64 next; /* when the next line may be printed */
+        uint64_t done;
+} Report;
+
+static bool on_stop(void *userdata) {
+        return stopped != 0;
+}
+
+static void on_total(uint64_t bytes, void *userdata) {
+        (void) printf("total %" PRIu64 "\n", bytes);
+        (void) fflush(stdout);
+}
+
+static void on_file(const char *name, void *userdata) {
+        (void) printf("file %s\n", name);
+        (void) fflush(stdout);
+}
+
+static void on_done(uint64_t bytes, void *userdata) {
+        Report *report = userdata;
+        gint64 now = g_get_monotonic_time();
+
+        report->done = bytes;
+        if (now < report->next)
+                return;
+        report->next = now + REPORT_USEC;
+        (void) printf("done %" PRIu64 "\n", bytes);
+        (void) fflush(stdout);
+}
+
+static void on_copied(uint64_t bytes, void *userdata) {
+        Report *report = userdata;
+
+        on_done(report->done + bytes, report);
+}
+
+/* Verbs */
+
+static char *read_plan(GError **error) {
+        GString *text = g_string_new(NULL);
+        char data[4096];
+        size_t n;
+
+        while ((n = fread(data, 1, sizeof(data), stdin)) > 0 && text->len <= PLAN_MAX)
+                g_string_append_len(text, data, (gssize) n);
+        if (text->len <= PLAN_MAX && !ferror(stdin))
+                return g_string_free(text, FALSE);
+        (void) g_string_free(text, TRUE);
+        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "There is no plan");
+        return NULL;
+}
+
+static bool write_bundle(char **arguments, GError **error) {
+        Report report = {0};
+        const WriterHooks hooks = {on_stop, on_total, on_file, on_done, &report};
+        g_autofree char *text = read_plan(error), *path = NULL;
+        g_autoptr(JsonNode) plan = text ? json_from_string(text, error) : NULL;
+
+        if (!plan || !bundle_write(json_node_get_object(plan), &hooks, &path, error))
+                return false;
+        (void) printf("done %" PRIu64 "\npath %s\n", report.done, path);
+        return true;
+}
+
+static bool verify_bundle(char **arguments, GError **error) {
+        Report report = {0};
+        const FileHooks hooks = {on_stop, on_copied, &report};
+        g_autoptr(Bundle) bundle = bundle_open(arguments[0], error);
+
+        return bundle && bundle_verify(bundle, &hooks, error);
+}
+
+static bool remove_partial(char **arguments, GError **error) {
+        return place_remove_partial(arguments[0], arguments[1], error);
+}
+
+static const struct {
+        const char *name;
+        int arguments;
+        bool (*run)(char **arguments, GError **error);
+} verbs[] = {
+                {"write", 0, write_bundle},
+                {"verify", 1, verify_bundle},
+                {"remove", 2, remove_partial},
+};
+
+static void print_error(const GError *error) {
+        g_autofree char *text = g_strdelimit(g_strdup(error->message), "\n\r", ' ');
+
+        (void) printf("error %s %s\n", error_info_of(error)->name, text);
+}
+
+int main(int argc, char **argv) {
+        const struct sigaction action = {.sa_handler = on_signal};
+        g_autoptr(GError) error = NULL;
+
+        (void) umask(0077);
+        (void) sigaction(SIGTERM, &action, NULL);
+        (void) sigaction(SIGINT, &action, NULL);
+        for (unsigned i = 0; argc > 1 && i < G_N_ELEMENTS(verbs); i++) {
+                if (!g_str_equal(argv[1], verbs[i].name) || argc - 2 != verbs[i].arguments)
+                        continue;
+                if (verbs[i].run(argv + 2, &error))
+                        return 0;
+                print_error(error);
+                return 1;
+        }
+        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY | remove DIRECTORY NAME\n",
+                        stderr);
+        return 2;
+}

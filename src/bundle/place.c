@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "bundle/place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util/error.h"
+#include "util/fd.h"
+
+#define DEPTH_MAX 16U /* of what is removed; a bundle has two */
+
+static VirtaskError code_of(int reason) {
+        switch (reason) {
+        case EACCES:
+        case EPERM:
+                return VIRTASK_ERROR_ACCESS_DENIED;
+        case ENOSPC:
+        case EDQUOT:
+                return VIRTASK_ERROR_DISK_FULL;
+        case EROFS:
+                return VIRTASK_ERROR_FILE_READ_ONLY;
+        case ENOENT:
+        case ENOTDIR:
+        case ELOOP:
+                return VIRTASK_ERROR_PATH_NOT_FOUND;
+        case EEXIST:
+        case ENOTEMPTY:
+                return VIRTASK_ERROR_FILE_EXISTS;
+        case ENAMETOOLONG:
+                return VIRTASK_ERROR_PATH_TOO_LONG;
+        default:
+                return VIRTASK_ERROR_FAILED;
+        }
+}
+
+static bool fail(int reason, const char *verb, const char *name, GError **error) {
+        g_set_error(error, VIRTASK_ERROR, (int) code_of(reason), "Failed to %s '%s': %s", verb,
+                        name, g_strerror(reason));
+        return false;
+}
+
+/* A name is one component: nothing that leads elsewhere. */
+static bool check_name(const char *name, GError **error) {
+        if (*name && !strchr(name, '/') && strlen(name) <= NAME_MAX && !g_str_equal(name, ".") &&
+                        !g_str_equal(name, ".."))
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NAME_INVALID,
+                        "'%s' can not be the name of a file", name);
+        return false;
+}
+
+/* Links are followed once, with the rights of this process, and not any more after that: whoever
+ * changes a component meanwhile does not lead us elsewhere. */
+static int open_directory(const char *path, char **ret_path, GError **error) {
+        struct open_how how = {
+                        .flags = O_DIRECTORY | O_RDONLY | O_CLOEXEC,
+                        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+        };
+        char *real = realpath(path, NULL);
+        int fd;
+
+        if (!real) {
+                fail(errno, "find the directory", path, error);
+                return -1;
+        }
+        fd = (int) syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+        if (fd < 0)
+                fail(errno, "open the directory", path, error);
+        if (fd >= 0 && ret_path)
+                *ret_path = g_strdup(real);
+        free(real);
+        return fd;
+}
+
+/* Before anything is written, so that nobody waits an hour for it. */
+static bool check_free(const Place *place, bool replace_empty, GError **error) {
+        struct stat st;
+
+        if (fstatat(place->parent, place->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT || fail(errno, "look for", place->path, error);
+        if (replace_empty && S_ISDIR(st.st_mode))
+                return true; /* rename() tells whether it is empty */
+        return fail(EEXIST, "make", place->path, error);
+}
+
+static bool make_partial(Place *place, GError **error) {
+        if (mkdirat(place->parent, place->partial, 0700) < 0)
+                return fail(errno, "make a directory in", place->path, error);
+        place->directory = openat(place->parent, place->partial,
+                        O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (place->directory >= 0)
+                return true;
+        fail(errno, "open", place->path, error);
+        (void) unlinkat(place->parent, place->partial, AT_REMOVEDIR);
+        return false;
+}
+
+bool place_make(const char *directory,
+                const char *name,
+                const char *partial,
+                bool replace_empty,
+                Place *ret,
+                GError **error) {
+        g_autofree char *real = NULL;
+
+        *ret = (Place){.parent = -1, .directory = -1};
+        if (!check_name(name, error) || !check_name(partial, error))
+                return false;
+        ret->parent = open_directory(directory, &real, error);
+        if (ret->parent < 0)
+                return false;
+        ret->path = g_build_filename(real, name, NULL);
+        ret->name = g_strdup(name);
+        ret->partial = g_strdup(partial);
+        if (strlen(ret->path) >= PATH_MAX)
+                return fail(ENAMETOOLONG, "make", ret->path, error);
+        return check_free(ret, replace_empty, error) && make_partial(ret, error);
+}
+
+bool place_room(const Place *place, uint64_t *ret, GError **error) {
+        struct statvfs st;
+
+        if (fstatvfs(place->directory, &st) < 0)
+                return fail(errno, "ask for the room at", place->path, error);
+        *ret = (uint64_t) st.f_bavail * st.f_frsize;
+        return true;
+}
+
+/* The directory of the bundle that a name lies in. */
+static int open_part(const Place *place, const char *name, const char **ret_base, GError **error) {
+        const char *slash = strchr(name, '/');
+        g_autofree char *part = slash ? g_strndup(name, (gsize) (slash - name)) : NULL;
+        int fd;
+
+        *ret_base = slash ? slash + 1 : name;
+        if (!check_name(*ret_base, error) || (part && !check_name(part, error)))
+                return -1;
+        if (part && mkdirat(place->directory, part, 0700) < 0 && errno != EEXIST) {
+                fail(errno, "make the directory", part, error);
+                return -1;
+        }
+        fd = openat(place->directory, part ?: ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                fail(errno, "open", name, error);
+        return fd;
+}
+
+int place_create(const Place *place, const char *name, GError **error) {
+        const char *base;
+        auto_fd directory = open_part(place, name, &base, error);
+        int fd;
+
+        if (directory < 0)
+                return -1;
+        fd = openat(directory, base, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                fail(errno, "make", name, error);
+        return fd;
+}
+
+bool place_write(const Place *place, const char *name, const char *text, GError **error) {
+        auto_fd fd = place_create(place, name, error);
+
+        if (fd < 0)
+                return false;
+        for (size_t left = strlen(text); left > 0;) {
+                ssize_t n = write(fd, text, left);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return fail(n < 0 ? errno : EIO, "write", name, error);
+                text += n;
+                left -= (size_t) n;
+        }
+        return fdatasync(fd) == 0 || fail(errno, "write", name, error);
+}
+
+/* Removal */
+
+typedef bool (*EntryFunction)(int directory, const char *name, unsigned depth);
+
+static bool for_each_entry(int directory, EntryFunction function, unsigned depth) {
+        int fd = openat(directory, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+        DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
+        bool ok = entries != NULL;
+
+        if (!entries && fd >= 0)
+                (void) close(fd);
+        for (struct dirent *entry; ok && (entry = readdir(entries));)
+                if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, ".."))
+                        ok = function(directory, entry->d_name, depth);
+        if (entries)
+                (void) closedir(entries);
+        return ok;
+}
+
+static bool remove_entry(int directory, const char *name, unsigned depth) {
+        auto_fd inner = -1;
+
+        if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
+                return true;
+        if ((errno != EISDIR && errno != EPERM) || depth == 0)
+                return false;
+        inner = openat(directory, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return inner >= 0 && for_each_entry(inner, remove_entry, depth - 1) &&
+               unlinkat(directory, name, AT_REMOVEDIR) == 0;
+}
+
+void place_discard(Place *place) {
+        if (place->directory < 0)
+                return;
+        (void) remove_entry(place->parent, place->partial, DEPTH_MAX);
+        (void) fsync(place->parent);
+        fd_close(&place->directory);
+}
+
+bool place_remove_partial(const char *directory, const char *partial, GError **error) {
+        auto_fd parent = -1;
+
+        if (!check_name(partial, error))
+                return false;
+        parent = open_directory(directory, NULL, error);
+        if (parent < 0)
+                return false;
+        if (!remove_entry(parent, partial, DEPTH_MAX))
+                return fail(errno, "remove", partial, error);
+        return fsync(parent) == 0 || fail(errno, "sync", directory, error);
+}
+
+/* Publication */
+
+static bool sync_part(int directory, const char *name, unsigned depth) {
+        auto_fd fd = openat(directory, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0)
+                return errno == ENOTDIR; /* a file: it was synced when it was written */
+        return fsync(fd) == 0;
+}
+
+/* Where a file system can't rename without replacing, the name is looked at a moment before. */
+static int rename_without_replacing(const Place *place) {
+        struct stat st;
+        int r = renameat2(place->parent, place->partial, place->parent, place->name,
+                        RENAME_NOREPLACE);
+
+        if (r == 0 || errno != EINVAL)
+                return r;
+        if (fstatat(place->parent, place->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                errno = EEXIST;
+                return -1;
+        }
+        /* A directory is never put in the place of a file or of a directory that is not empty. */
+        return renameat(place->parent, place->partial, place->parent, place->name);
+}
+
+bool place_publish(Place *place, bool replace_empty, GError **error) {
+        if (!for_each_entry(place->directory, sync_part, 0) || fsync(place->directory) < 0)
+                return fail(errno, "sync", place->path, error);
+        if (replace_empty ? renameat(place->parent, place->partial, place->parent, place->name) < 0
+                          : rename_without_replacing(place) < 0)
+                return fail(errno, "make", place->path, error);
+        if (fsync(place->parent) < 0) {
+                int saved = errno;
+
+                (void) renameat(place->parent, place->name, place->parent, place->partial);
+                return fail(saved, "sync", place->path, error);
+        }
+        fd_close(&place->directory);
+        return true;
+}
+
+void place_clear(Place *place) {
+        fd_close(&place->directory);
+        fd_close(&place->parent);
+        g_free(place->path);
+        g_free(place->name);
+        g_free(place->partial);
+}

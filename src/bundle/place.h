@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Where a bundle is made: beside its final place, under a name that nobody takes for one, and
+ * renamed when it is whole and on the disk. All paths are used with the rights of this process. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Place {
+        int parent;    /* the directory that the bundle is to be in */
+        int directory; /* the unfinished bundle; -1: there is none */
+        char *path;    /* of the bundle once it is whole: absolute, without links */
+        char *name;
+        char *partial;
+} Place;
+
+/* Makes the unfinished bundle "partial" (one component of a path) for a bundle with that name in
+ * the directory. PATH_NOT_FOUND without the directory, FILE_EXISTS if the name is taken by anything
+ * but an empty directory of the caller's choice ("replace_empty"), ACCESS_DENIED, DISK_FULL. */
+bool place_make(const char *directory,
+                const char *name,
+                const char *partial,
+                bool replace_empty,
+                Place *ret,
+                GError **error);
+
+/* Bytes that the caller may still write there. */
+bool place_room(const Place *place, uint64_t *ret, GError **error);
+
+/* A new file of the bundle, for reading and writing; "name" may have one directory before it. -1
+ * and "error". */
+int place_create(const Place *place, const char *name, GError **error);
+bool place_write(const Place *place, const char *name, const char *text, GError **error);
+
+/* The bundle is there under its name and survives a power cut, or nothing has changed. */
+bool place_publish(Place *place, bool replace_empty, GError **error);
+
+/* Removes an unfinished bundle, with whatever is in it. */
+void place_discard(Place *place);
+void place_clear(Place *place);
+
+/* The same for one that a process left that is no more. A missing one is no error. */
+bool place_remove_partial(const char *directory, const char *partial, GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)

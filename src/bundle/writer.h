@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Writes a bundle after a plan: what the service knows of the machine, in JSON. Members:
+ *
+ *     directory, name       where the bundle is to be, and what it is called
+ *     partial               its name until it is whole
+ *     replace_empty         true: an empty directory of that name is no obstacle
+ *     here                  a word that stands for the path of the bundle in all texts
+ *     texts                 {file: text}
+ *     images                [{file, descriptor, backing}]: descriptors that were inherited; what
+ *                           the image is to call its backing file, or null
+ *     manifest              {…}, to which the files are added
+ *
+ * A plan comes from the service and is trusted; what it leads to is not. */
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MANIFEST_FILE "manifest.json"
+#define SUMS_FILE     "SHA256SUMS"
+#define CHUNKS_SUFFIX ".chunks"
+
+/* None may be NULL. */
+typedef struct WriterHooks {
+        bool (*stop)(void *userdata);
+        void (*total)(uint64_t bytes, void *userdata); /* of data to copy; before anything is */
+        void (*file)(const char *name, void *userdata);
+        void (*done)(uint64_t bytes, void *userdata); /* in all */
+        void *userdata;
+} WriterHooks;
+
+/* *ret_path is where the bundle is. A failure leaves nothing. DISK_FULL also if there is not enough
+ * room before anything is written; the errors of place.h and file-copy.h. */
+bool bundle_write(JsonObject *plan, const WriterHooks *hooks, char **ret_path, GError **error);
