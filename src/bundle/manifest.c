@@ -54,11 +54,14 @@ static void on_member(JsonParser *parser, JsonObject *object, const char *name, 
                 g_object_set_data(G_OBJECT(parser), "twice", GINT_TO_POINTER(1));
 }
 
-static bool is_too_deep(const char *text) {
+/* What the parser makes something else of; NULL: nothing. */
+static const char *find_fault(const char *text) {
         unsigned depth = 0;
         bool in_string = false;
 
         for (const char *p = text; *p; p++) {
+                if (in_string && g_str_has_prefix(p, "\\u0000"))
+                        return "has a text with a zero in it"; /* it would end there */
                 if (in_string && *p == '\\' && p[1])
                         p++;
                 else if (*p == '"')
@@ -68,26 +71,32 @@ static bool is_too_deep(const char *text) {
                 else if (!in_string && (*p == '}' || *p == ']') && depth > 0)
                         depth--;
                 if (depth > DEPTH_MAX)
-                        return true;
+                        return "is too deep";
         }
-        return false;
+        return NULL;
 }
 
 static JsonNode *parse(const char *text, GError **error) {
         g_autoptr(JsonParser) parser = json_parser_new_immutable();
         g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_autoptr(GError) cause = NULL;
+        const char *fault;
+        JsonNode *root;
 
         if (strlen(text) > MANIFEST_MAX)
                 return fail(error, "is longer than 1 MiB"), NULL;
-        if (!g_utf8_validate(text, -1, NULL) || is_too_deep(text))
-                return fail(error, "is no text, or too deep"), NULL;
+        if (!g_utf8_validate(text, -1, NULL))
+                return fail(error, "is no text"), NULL;
+        fault = find_fault(text);
+        if (fault)
+                return fail(error, "%s", fault), NULL;
         g_signal_connect(parser, "object-member", G_CALLBACK(on_member), seen);
         if (!json_parser_load_from_data(parser, text, -1, &cause))
                 return fail(error, "can not be read: %s", cause->message), NULL;
         if (g_object_get_data(G_OBJECT(parser), "twice"))
                 return fail(error, "has a member twice"), NULL;
-        return json_parser_steal_root(parser);
+        root = json_parser_steal_root(parser); /* none of an empty text */
+        return root ? root : (fail(error, "is no object"), NULL);
 }
 
 /* Values of the right type, or nothing. */
