@@ -167,7 +167,7 @@ class Check:
             build = destination / 'build'
             status = self.run(['meson', 'setup', '--prefix=/usr', '-Dbuildtype=plain', build, SOURCE])
             status = status or self.run(['meson', 'install', '-C', build, '--destdir', destination / 'root'])
-            for path in ('bin/virtask', 'libexec/virtaskd', 'lib/systemd/system/virtaskd.service', 'lib/tmpfiles.d/virtask.conf',
+            for path in ('bin/virtask', 'libexec/virtaskd', 'libexec/virtask-bundle', 'lib/systemd/system/virtaskd.service', 'lib/tmpfiles.d/virtask.conf',
                          'share/dbus-1/interfaces/org.virtask1.Task.xml', 'share/dbus-1/system.d/org.virtask1.conf',
                          'share/dbus-1/system-services/org.virtask1.service', 'share/polkit-1/actions/org.virtask1.policy',
                          'share/man/man1/virtask.1', 'share/man/man5/org.virtask1.5', 'share/man/man8/virtaskd.8',

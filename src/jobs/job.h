@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "backend/backend.h"
 #include "jobs/ledger.h"
@@ -46,6 +47,7 @@ struct Job {
         void *owner;    /* of the hooks; not for the worker */
         Ledger *ledger; /* of the record "id" to be synced first; NULL: none */
         uint32_t id;
+        uid_t caller;                      /* whose rights open what he has named */
         char uuid[VIR_UUID_STRING_BUFLEN]; /* of the machine, "" for an operation of the Manager */
         MachineFacts *before;              /* what was known when the job was made; may be NULL */
         void *request;                     /* begins with a Request */

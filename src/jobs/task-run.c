@@ -52,6 +52,7 @@ Job *task_list_make_job(TaskList *list,
 
         job->hooks = &hooks;
         job->owner = task;
+        job->caller = task->owner;
         job->collections = list->context.collections;
         if (task->id && task->operation->flags & OPERATION_DURABLE) {
                 job->ledger = list->ledger;

@@ -6,6 +6,7 @@
 #include "service/operations.h"
 
 #include "collection/operations.h"
+#include "export/operations.h"
 #include "lifecycle/operations.h"
 #include "snapshot/operations.h"
 
@@ -29,6 +30,7 @@ const Operation *const operations[] = {
                 &operation_snapshot_destroy_tree,
                 &operation_snapshot_clear_state,
                 &operation_snapshot_rename,
+                &operation_export_machine,
                 &operation_collection_define,
                 &operation_collection_add_member,
                 &operation_collection_remove_member,

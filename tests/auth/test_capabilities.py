@@ -2,7 +2,10 @@
 """With exactly the capabilities that the unit leaves, on a bus as of a system, with the real polkitd and a libvirtd: everything works."""
 
 import configparser
+import grp
 import pathlib
+import pwd
+import shutil
 import subprocess
 
 import pytest
@@ -158,6 +161,60 @@ def test_all_the_rest(house, guest):
     house.do(guest, 'Startup')
     house.do(guest, 'TurnOff')
     assert house.state(guest) == 'turned-off'
+
+
+@pytest.fixture
+def home(house):
+    """A directory of the granted user that nobody else may look into."""
+    path = house.scratch / 'home'
+    path.mkdir(mode=0o700)
+    shutil.chown(path, GRANTED, GRANTED)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_an_export_belongs_to_its_caller(house, guest, home):
+    """Of images that he could not read himself, and with no other rights than his where he wants it."""
+    def export(client, directory):
+        task = client.call(guest.path, VM, 'ExportSystemDefinition', 'sa{sv}', str(directory), {})
+        return client.wait_task(task)
+
+    done = export(house.granted, home)
+    assert done['ResultName'] == 'success', done
+    paths = [path for path in (home / guest.name).rglob('*')]
+    assert home / guest.name / 'manifest.json' in paths
+    assert {path.owner() for path in paths} == {GRANTED} and {path.group() for path in paths} == {grp.getgrgid(pwd.getpwnam(GRANTED).pw_gid).gr_name}
+
+    for forbidden in (house.scratch / 'of-root', home.parent):
+        forbidden.mkdir(mode=0o700, exist_ok=True)
+        before = sorted(forbidden.iterdir())
+        assert export(house.granted, forbidden)['ErrorName'] == 'org.freedesktop.DBus.Error.AccessDenied'
+        assert sorted(forbidden.iterdir()) == before
+
+
+def test_an_export_that_is_cancelled(house, guest, home):
+    """The worker has another user than the daemon then."""
+    path = guest.image
+    subprocess.run(['qemu-img', 'resize', '-q', '-f', 'raw', path, '1G'], check=True)
+    subprocess.run(['qemu-io', '-f', 'raw', '-c', 'write -P 7 64M 256M', path], check=True, capture_output=True)
+    for _ in range(TRIES):
+        task = house.granted.call(guest.path, VM, 'ExportSystemDefinition', 'sa{sv}', str(home), {})
+        house.granted.wait_property(task, 'Task', 'BytesDone', lambda done: done > 0)
+        outcome(house.granted, task, 'Task', 'Cancel')
+        result = house.granted.wait_task(task)['ResultName']
+        if result == 'cancelled':
+            break
+        shutil.rmtree(home / guest.name)
+    assert result == 'cancelled' and list(home.iterdir()) == []
+
+
+def test_a_daemon_that_is_killed_takes_its_worker_along(house, guest, home):
+    task = house.granted.call(guest.path, VM, 'ExportSystemDefinition', 'sa{sv}', str(home), {})
+    house.granted.wait_property(task, 'Task', 'BytesDone', lambda done: done > 0)
+    house.daemon.kill()
+    house.daemon.start()
+    assert house.granted.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'
+    assert list(home.iterdir()) == []
 
 
 def test_the_ledger_is_kept(house, guest):

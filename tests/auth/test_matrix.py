@@ -53,6 +53,7 @@ TABLE = {
         'SetNotes': Row('configure', 'running', 's', ('new',)),
         'Unregister': Row('define', 'turned-off'),
         'Delete': Row('define', 'turned-off', 'a{sv}', ({},)),
+        'ExportSystemDefinition': Row('export', 'turned-off', 'sa{sv}', ('/nowhere', {})),
     },
     'SnapshotService': {
         'CreateSnapshot': Row('snapshot', 'running', 'qa{sv}', (2, {})),

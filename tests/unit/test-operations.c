@@ -22,6 +22,7 @@ static void each_row_is_complete(void) {
 
                 g_assert_true(g_str_has_prefix(operation->name, "vm-") ||
                                 g_str_has_prefix(operation->name, "snapshot-") ||
+                                g_str_has_prefix(operation->name, "system-") ||
                                 g_str_has_prefix(operation->name, "collection-") ||
                                 g_str_has_prefix(operation->name, "group-"));
                 g_assert_true(g_strv_contains(interfaces, operation->interface));
@@ -117,7 +118,8 @@ static void what_is_stored_is_loaded(void) {
                 g_assert_true(!operations[i]->request_store == !operations[i]->request_load);
 }
 
-/* Snapshots can be taken, applied and destroyed whatever the machine does. */
+/* Snapshots can be taken, applied and destroyed whatever the machine does; whether it can be
+ * exported depends on the settings. */
 static void what_happens_in_all_states_of_a_machine_is_known(void) {
         for (unsigned i = 0; operations[i]; i++) {
                 const Operation *operation = operations[i];
@@ -129,6 +131,7 @@ static void what_happens_in_all_states_of_a_machine_is_known(void) {
 
                 g_assert_true(refuses || g_str_equal(operation->interface, "Manager") ||
                                 g_str_equal(operation->member, "SetNotes") ||
+                                g_str_has_prefix(operation->name, "system-export") ||
                                 g_str_equal(operation->interface, "Collection") ||
                                 g_str_has_prefix(operation->interface, "Snapshot"));
         }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "export/bundle-child.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "util/child.h"
+#include "util/error.h"
+#include "util/fd.h"
+#include "util/number.h"
+
+#define PROGRAM    "virtask-bundle"
+#define MEMORY     (UINT64_C(1) << 30) /* of its address space: it needs some 20 MiB */
+#define GROUPS_MAX 65536
+
+/* What the child says. */
+typedef struct Talk {
+        Job *job;
+        uint64_t total;
+        char *path;
+        GError *error;
+} Talk;
+
+/* It lies beside us, installed or not. */
+static char *find_program(GError **error) {
+        g_autofree char *own = g_file_read_link("/proc/self/exe", error);
+        g_autofree char *directory = own ? g_path_get_dirname(own) : NULL;
+
+        return directory ? g_build_filename(directory, PROGRAM, NULL) : NULL;
+}
+
+/* Whose rights they are: those that a login of the user would have. */
+
+static bool fail_user(uid_t uid, GError **error) {
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ACCESS_DENIED,
+                        "Nothing is known of the user %u", (unsigned) uid);
+        return false;
+}
+
+static bool find_groups(uid_t uid, gid_t *ret_gid, GArray **ret_groups, GError **error) {
+        g_autofree char *buffer = g_malloc(64 * 1024);
+        struct passwd entry, *found = NULL;
+        int n = 64;
+
+        if (getpwuid_r(uid, &entry, buffer, 64 * 1024, &found) != 0 || !found)
+                return fail_user(uid, error);
+        *ret_gid = entry.pw_gid;
+        *ret_groups = g_array_new(FALSE, TRUE, sizeof(gid_t));
+        do
+                g_array_set_size(*ret_groups, (unsigned) n);
+        while (getgrouplist(entry.pw_name, entry.pw_gid, (gid_t *) (void *) (*ret_groups)->data,
+                               &n) < 0 &&
+                        n <= GROUPS_MAX && (unsigned) n > (*ret_groups)->len);
+        if (n > GROUPS_MAX) {
+                (void) g_array_unref(g_steal_pointer(ret_groups));
+                return fail_user(uid, error);
+        }
+        g_array_set_size(*ret_groups, (unsigned) n);
+        return true;
+}
+
+/* The child */
+
+static void take_error(Talk *talk, const char *text) {
+        g_auto(GStrv) words = g_strsplit(text, " ", 2);
+        VirtaskError code = words[0] ? error_find(words[0]) : VIRTASK_ERROR_NONE;
+
+        if (!talk->error)
+                g_set_error_literal(&talk->error, VIRTASK_ERROR,
+                                (int) (code ? code : VIRTASK_ERROR_FAILED),
+                                words[0] && words[1] ? words[1] : text);
+}
+
+static void on_line(const char *line, void *userdata) {
+        Talk *talk = userdata;
+        const char *space = strchr(line, ' '), *rest = space ? space + 1 : "";
+        uint64_t number;
+
+        if (g_str_has_prefix(line, "total ") && number_parse(rest, 0, INT64_MAX, &number))
+                talk->total = number;
+        else if (g_str_has_prefix(line, "done ") && number_parse(rest, 0, INT64_MAX, &number))
+                job_progress(talk->job, number, talk->total);
+        else if (g_str_has_prefix(line, "file "))
+                job_status(talk->job, rest);
+        else if (g_str_has_prefix(line, "path ") && !talk->path)
+                talk->path = g_strdup(rest);
+        else if (g_str_has_prefix(line, "error "))
+                take_error(talk, rest);
+}
+
+static bool on_stop(void *userdata) {
+        return job_is_cancelled(((Talk *) userdata)->job);
+}
+
+/* "arguments" has room for the program in front. */
+static bool run(Talk *talk, const char **arguments, ChildHooks *hooks, GError **error) {
+        g_autofree char *program = find_program(error);
+        g_autoptr(GArray) groups = NULL;
+        g_autoptr(GError) cause = NULL;
+        ChildUser user = {.uid = talk->job->caller};
+        bool ok;
+
+        if (!program)
+                return false;
+        /* Root may call whoever has less rights than that. */
+        if (user.uid != geteuid() && user.uid != 0) {
+                if (!find_groups(user.uid, &user.gid, &groups, error))
+                        return false;
+                user.groups = (const gid_t *) (const void *) groups->data;
+                user.n_groups = groups->len;
+                hooks->user = &user;
+        }
+        arguments[0] = program;
+        hooks->line = on_line;
+        hooks->userdata = talk;
+        hooks->memory = MEMORY;
+        ok = child_run(arguments, hooks, NULL, &cause);
+        if (ok)
+                return true;
+        /* Its own word, unless it was stopped. */
+        if (talk->error && !g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED))
+                g_propagate_error(error, g_steal_pointer(&talk->error));
+        else
+                g_propagate_error(error, g_steal_pointer(&cause));
+        return false;
+}
+
+static int plan_file(const ExportPlan *plan, GError **error) {
+        g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+        g_autofree char *text = NULL;
+        size_t length;
+        int fd = memfd_create("plan", MFD_CLOEXEC);
+
+        json_node_set_object(node, plan->object);
+        text = json_to_string(node, false);
+        length = strlen(text);
+        if (fd >= 0 && write(fd, text, length) == (ssize_t) length && lseek(fd, 0, SEEK_SET) == 0)
+                return fd;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "Failed to write a plan: %s",
+                        g_strerror(errno));
+        fd_close(&fd);
+        return -1;
+}
+
+bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GError **error) {
+        const char *arguments[] = {NULL, "write", NULL};
+        auto_fd input = plan_file(plan, error);
+        Talk talk = {.job = job};
+        ChildHooks hooks = {
+                        .stop = on_stop,
+                        .input = input,
+                        .descriptors = (const int *) (const void *) plan->descriptors->data,
+                        .n_descriptors = plan->descriptors->len,
+        };
+        bool ok = input >= 0 && run(&talk, arguments, &hooks, error);
+
+        if (ok)
+                *ret_path = g_steal_pointer(&talk.path);
+        g_free(talk.path);
+        g_clear_error(&talk.error);
+        return ok;
+}
+
+bool bundle_child_remove(Job *job, const char *directory, const char *partial, GError **error) {
+        const char *arguments[] = {NULL, "remove", directory, partial, NULL};
+        Talk talk = {.job = job};
+        ChildHooks hooks = {0};
+        g_autoptr(GError) cause = NULL;
+        bool ok = run(&talk, arguments, &hooks, &cause) ||
+                  g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_PATH_NOT_FOUND);
+
+        g_clear_error(&talk.error);
+        if (!ok)
+                g_propagate_error(error, g_steal_pointer(&cause));
+        return ok;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* virtask-bundle, as the caller of a job: whatever a caller has named is used by a process that has
+ * the caller's rights and no others. Worker. */
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "export/plan.h"
+#include "jobs/job.h"
+
+/* Writes the bundle; the job's progress and status are those of the child. *ret_path is where the
+ * bundle is. The errors are those of bundle_write(); CANCELLED with the job. */
+bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GError **error);
+
+/* Removes what a child has left that is no more. A missing directory is no error. */
+bool bundle_child_remove(Job *job, const char *directory, const char *partial, GError **error);

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The operations of this room. */
+
+#include "jobs/operation.h"
+
+extern const Operation operation_export_machine;

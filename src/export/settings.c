@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "export/settings.h"
+
+#include <string.h>
+
+#include "util/path.h"
+
+#define GROUP "Request"
+
+static const char *const snapshot_names[] = {"ExportAllSnapshots", "ExportNoSnapshots",
+                "ExportOneSnapshot", "ExportOneSnapshotForBackup", NULL};
+static const char *const live_names[] = {"CaptureCrashConsistentState", "CaptureSavedState",
+                "CaptureAppConsistentState", NULL};
+static const char *const intent_names[] = {"BackupIntentPreserveChain", "BackupIntentMerge", NULL};
+
+#define FIELD(member) offsetof(ExportRequest, member)
+
+/* clang-format off */
+static const OptionSpec settings[] = {
+        {"CopySnapshotConfiguration",           OPTION_ENUM,    FIELD(snapshots),        NO_SEEN, snapshot_names},
+        {"SnapshotVirtualSystem",               OPTION_OBJECT,  FIELD(snapshot),         NO_SEEN, NULL},
+        {"CopyVmStorage",                       OPTION_BOOLEAN, FIELD(storage),          NO_SEEN, NULL},
+        {"CopyVmRuntimeInformation",            OPTION_BOOLEAN, FIELD(runtime),          NO_SEEN, NULL},
+        {"CreateVmExportSubdirectory",          OPTION_BOOLEAN, FIELD(subdirectory),     NO_SEEN, NULL},
+        {"CaptureLiveState",                    OPTION_ENUM,    FIELD(live),             FIELD(live_seen), live_names},
+        {"BackupIntent",                        OPTION_ENUM,    FIELD(intent),           NO_SEEN, intent_names},
+        {"DifferentialBackupBase",              OPTION_OBJECT,  FIELD(base),             NO_SEEN, NULL},
+        {"ExcludedVirtualHardDisks",            OPTION_STRINGS, FIELD(excluded),         NO_SEEN, NULL},
+        {"ExportForLiveMigration",              OPTION_BOOLEAN, FIELD(for_migration),    NO_SEEN, NULL},
+        {"DisableDifferentialOfIgnoredStorage", OPTION_BOOLEAN, FIELD(without_overlays), NO_SEEN, NULL},
+        {NULL,                                  0,              0,                       NO_SEEN, NULL},
+};
+/* clang-format on */
+
+static bool fail(GError **error, const char *text) {
+        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT, text);
+        return false;
+}
+
+static bool is_of_one(const ExportRequest *request) {
+        return request->snapshots == EXPORT_ONE_SNAPSHOT ||
+               request->snapshots == EXPORT_ONE_SNAPSHOT_FOR_BACKUP;
+}
+
+static bool check(const ExportRequest *request, GError **error) {
+        bool excludes = request->excluded && *request->excluded;
+
+        if (is_of_one(request) && !request->snapshot)
+                return fail(error, "CopySnapshotConfiguration 2 and 3 need SnapshotVirtualSystem");
+        if (excludes && request->snapshots == EXPORT_ALL_SNAPSHOTS)
+                return fail(error, "ExcludedVirtualHardDisks does not go together with "
+                                   "CopySnapshotConfiguration 0");
+        if (request->for_migration && request->storage)
+                return fail(error,
+                                "ExportForLiveMigration does not go together with CopyVmStorage");
+        return true;
+}
+
+/* What the documents say is ignored with other settings. */
+static void drop_ignored(ExportRequest *request) {
+        if (!is_of_one(request))
+                g_clear_pointer(&request->snapshot, g_free);
+        if (request->snapshots != EXPORT_ONE_SNAPSHOT_FOR_BACKUP)
+                g_clear_pointer(&request->base, g_free);
+        if (request->snapshots == EXPORT_ONE_SNAPSHOT)
+                request->storage = request->runtime = true;
+}
+
+bool export_request_parse(sd_bus_message *call, void *request, GError **error) {
+        ExportRequest *own = request;
+        const char *directory;
+
+        if (sd_bus_message_read(call, "s", &directory) < 0)
+                return fail(error, "The directory can not be read");
+        own->directory = g_strdup(directory);
+        own->storage = own->runtime = own->subdirectory = true;
+        if (!path_check(directory, error) ||
+                        !bus_options_read(call, operation_common_options, settings, own, error))
+                return false;
+        drop_ignored(own);
+        return check(own, error);
+}
+
+void export_request_store(const void *request, GKeyFile *file) {
+        const ExportRequest *own = request;
+
+        g_key_file_set_string(file, GROUP, "Directory", own->directory);
+        g_key_file_set_uint64(file, GROUP, "Snapshots", own->snapshots);
+        g_key_file_set_uint64(file, GROUP, "Live", own->live);
+        g_key_file_set_boolean(file, GROUP, "Subdirectory", own->subdirectory);
+}
+
+/* What it takes to settle it; it is never run again. */
+void export_request_load(void *request, GKeyFile *file) {
+        ExportRequest *own = request;
+
+        own->directory = g_key_file_get_string(file, GROUP, "Directory", NULL);
+        own->snapshots = (uint32_t) g_key_file_get_uint64(file, GROUP, "Snapshots", NULL);
+        own->live = (uint32_t) g_key_file_get_uint64(file, GROUP, "Live", NULL);
+        own->subdirectory = g_key_file_get_boolean(file, GROUP, "Subdirectory", NULL);
+}
+
+void export_request_clear(void *request) {
+        ExportRequest *own = request;
+
+        g_free(own->directory);
+        g_free(own->snapshot);
+        g_free(own->base);
+        g_strfreev(own->excluded);
+}

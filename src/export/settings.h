@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Msvm_VirtualSystemExportSettingData: what an export holds. docs/decisions/0011 says what the
+ * documents leave open. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "jobs/operation.h"
+
+/* CopySnapshotConfiguration */
+typedef enum ExportSnapshots {
+        EXPORT_ALL_SNAPSHOTS,
+        EXPORT_NO_SNAPSHOTS,
+        EXPORT_ONE_SNAPSHOT,            /* as a machine of its own, its disks merged */
+        EXPORT_ONE_SNAPSHOT_FOR_BACKUP, /* the same with the UUID of the machine */
+} ExportSnapshots;
+
+/* CaptureLiveState */
+typedef enum ExportLiveState {
+        EXPORT_CRASH_CONSISTENT,
+        EXPORT_SAVED_STATE,
+        EXPORT_APPLICATION_CONSISTENT,
+} ExportLiveState;
+
+/* BackupIntent */
+typedef enum ExportIntent {
+        EXPORT_PRESERVE_CHAIN,
+        EXPORT_MERGE,
+} ExportIntent;
+
+typedef struct ExportRequest {
+        Request common;
+        char *directory;
+        uint32_t snapshots; /* ExportSnapshots */
+        uint32_t live;      /* ExportLiveState */
+        uint32_t intent;    /* ExportIntent */
+        char *snapshot;     /* object path; NULL: none */
+        char *base;         /* object path; NULL: a full export */
+        char **excluded;    /* targets of disks; NULL: none */
+        bool live_seen;     /* a running machine may be exported */
+        bool storage;       /* its disks are copied */
+        bool runtime;       /* saved state and memory are copied */
+        bool subdirectory;  /* the bundle is made in the directory, named like the machine */
+        bool for_migration;
+        bool without_overlays; /* what is not copied is named itself */
+} ExportRequest;
+
+/* An operation's parse(): a directory and the settings. INVALID_ARGUMENT, and the errors of
+ * path_check(). */
+bool export_request_parse(sd_bus_message *call, void *request, GError **error);
+void export_request_store(const void *request, GKeyFile *file);
+void export_request_load(void *request, GKeyFile *file);
+void export_request_clear(void *request);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#define MODULE "export-settings"
+
+#include "export/settings.h"
+#include "support.h"
+
+#define SNAPSHOT "/org/virtask1/vm/_1/snapshot/s"
+#define BASE     "/org/virtask1/vm/_1/referencepoint/r"
+
+static sd_bus *bus;
+static GError *error;
+static ExportRequest request;
+
+/* Reads the arguments in the message, and frees it. */
+static bool parse(sd_bus_message *message) {
+        bool ok;
+
+        g_clear_error(&error);
+        export_request_clear(&request);
+        request = (ExportRequest){0};
+        ok = export_request_parse(message, &request, &error);
+        g_assert_true(ok == !error);
+        sd_bus_message_unref(message);
+        return ok;
+}
+
+#define parse_with(n, ...) parse(test_message(bus, "sa{sv}", "/srv", n, __VA_ARGS__))
+
+static void without_settings_all_is_exported(void) {
+        g_assert_true(parse(test_message(bus, "sa{sv}", "/srv/x", 0)));
+        g_assert_cmpstr(request.directory, ==, "/srv/x");
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ALL_SNAPSHOTS);
+        g_assert_true(request.storage && request.runtime && request.subdirectory);
+        g_assert_false(request.live_seen || request.for_migration || request.without_overlays);
+        g_assert_null(request.snapshot);
+        g_assert_null(request.base);
+}
+
+static void all_eleven_settings_are_read(void) {
+        g_assert_true(parse_with(11, "CopySnapshotConfiguration", "y", 3, "SnapshotVirtualSystem",
+                        "o", SNAPSHOT, "CopyVmStorage", "b", 0, "CopyVmRuntimeInformation", "b", 0,
+                        "CreateVmExportSubdirectory", "b", 0, "CaptureLiveState", "y", 2,
+                        "BackupIntent", "y", 1, "DifferentialBackupBase", "o", BASE,
+                        "ExcludedVirtualHardDisks", "as", 2, "vda", "vdb", "ExportForLiveMigration",
+                        "b", 1, "DisableDifferentialOfIgnoredStorage", "b", 1));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
+        g_assert_cmpstr(request.snapshot, ==, SNAPSHOT);
+        g_assert_false(request.storage || request.runtime || request.subdirectory);
+        g_assert_true(request.live_seen && request.for_migration && request.without_overlays);
+        g_assert_cmpuint(request.live, ==, EXPORT_APPLICATION_CONSISTENT);
+        g_assert_cmpuint(request.intent, ==, EXPORT_MERGE);
+        g_assert_cmpstr(request.base, ==, BASE);
+        g_assert_cmpstr(request.excluded[1], ==, "vdb");
+}
+
+static void numbers_have_the_names_of_the_documents(void) {
+        g_assert_true(parse_with(3, "CopySnapshotConfiguration", "s", "ExportNoSnapshots",
+                        "CaptureLiveState", "s", "CaptureSavedState", "BackupIntent", "s",
+                        "BackupIntentMerge"));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_NO_SNAPSHOTS);
+        g_assert_cmpuint(request.live, ==, EXPORT_SAVED_STATE);
+        g_assert_cmpuint(request.intent, ==, EXPORT_MERGE);
+}
+
+static void what_the_documents_ignore_is_ignored(void) {
+        g_assert_true(parse_with(3, "CopySnapshotConfiguration", "y", 1, "SnapshotVirtualSystem",
+                        "o", SNAPSHOT, "DifferentialBackupBase", "o", BASE));
+        g_assert_null(request.snapshot);
+        g_assert_null(request.base);
+        g_assert_true(parse_with(4, "CopySnapshotConfiguration", "y", 2, "SnapshotVirtualSystem",
+                        "o", SNAPSHOT, "CopyVmStorage", "b", 0, "CopyVmRuntimeInformation", "b",
+                        0));
+        g_assert_true(request.storage && request.runtime);
+}
+
+static void what_does_not_go_together_is_refused(void) {
+        g_assert_false(parse_with(1, "CopySnapshotConfiguration", "y", 2));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_with(1, "CopySnapshotConfiguration", "y", 3));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_with(1, "ExcludedVirtualHardDisks", "as", 1, "vda"));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_true(parse_with(1, "ExcludedVirtualHardDisks", "as", 0));
+        g_assert_false(parse_with(1, "ExportForLiveMigration", "b", 1));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_with(1, "CopySnapshotConfiguration", "y", 4));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_with(1, "CopyEverything", "b", 1));
+        assert_error(error, INVALID_ARGUMENT);
+}
+
+static void the_directory_is_a_path(void) {
+        g_assert_false(parse(test_message(bus, "sa{sv}", "srv", 0)));
+        assert_error(error, BAD_PATH);
+        g_assert_false(parse(test_message(bus, "sa{sv}", "/srv\n", 0)));
+        assert_error(error, NAME_INVALID);
+}
+
+static void it_goes_through_the_ledger(void) {
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        ExportRequest loaded = {0};
+
+        g_assert_true(parse_with(1, "CreateVmExportSubdirectory", "b", 0));
+        export_request_store(&request, file);
+        export_request_load(&loaded, file);
+        g_assert_cmpstr(loaded.directory, ==, "/srv");
+        g_assert_false(loaded.subdirectory);
+        export_request_clear(&loaded);
+}
+
+int main(int argc, char **argv) {
+        int status;
+
+        g_test_init(&argc, &argv, NULL);
+        bus = test_bus_open(NULL);
+        ADD(without_settings_all_is_exported);
+        ADD(all_eleven_settings_are_read);
+        ADD(numbers_have_the_names_of_the_documents);
+        ADD(what_the_documents_ignore_is_ignored);
+        ADD(what_does_not_go_together_is_refused);
+        ADD(the_directory_is_a_path);
+        ADD(it_goes_through_the_ledger);
+        status = g_test_run();
+        g_clear_error(&error);
+        export_request_clear(&request);
+        bus = sd_bus_flush_close_unref(bus);
+        return status;
+}
