@@ -146,7 +146,8 @@ static bool prepare(Group *group) {
         for (unsigned i = 0; i < group->n && !job_is_cancelled(group->job); i++) {
                 Member *member = group->members + i;
 
-                member->creation = creation_prepare(member->job, true, &member->error);
+                member->creation = creation_prepare(member->job, member->job->request,
+                                CREATION_TOGETHER, &member->error);
                 if (!member->creation)
                         return false;
                 if (creation_is_running(member->creation))
@@ -294,7 +295,7 @@ static bool take_back_settled(Member *member, GError **error) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autofree char *id = NULL;
 
-        if (!creation_settle(member->job, error))
+        if (!creation_settle(member->job, member->job->request, CREATION_TOGETHER, error))
                 return false;
         id = g_strdup(g_hash_table_lookup(member->job->results, "SnapshotID"));
         return backend_open_domain(member->job->backend, BACKEND_LONG, member->job->uuid, &loan,
@@ -303,7 +304,7 @@ static bool take_back_settled(Member *member, GError **error) {
 }
 
 static bool settle_whole(Member *member, GError **error) {
-        return creation_settle(member->job, error);
+        return creation_settle(member->job, member->job->request, CREATION_TOGETHER, error);
 }
 
 static bool snapshot_settle(Job *job, GError **error) {

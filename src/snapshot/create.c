@@ -129,20 +129,14 @@ static bool create_admit(const void *request, const MachineFacts *facts, GError 
         return false;
 }
 
-static bool take(Creation *c, GError **error) {
-        return creation_freeze(c, error) && (!creation_must_stop(c) || creation_stop(c, error)) &&
-               creation_take(c, error) && creation_go_on(c, error) && creation_thaw(c, error);
+static bool create_run(Job *job, GError **error) {
+        g_autoptr(Creation) c = creation_prepare(job, job->request, 0, error);
+
+        return c && creation_run(c, error);
 }
 
-static bool create_run(Job *job, GError **error) {
-        g_autoptr(Creation) c = creation_prepare(job, false, error);
-
-        if (!c)
-                return false;
-        if (take(c, error))
-                return creation_conclude(c, error);
-        creation_undo(c, error);
-        return false;
+static bool create_settle(Job *job, GError **error) {
+        return creation_settle(job, job->request, 0, error);
 }
 
 /* Progress and cancel: of the memory */
@@ -201,7 +195,7 @@ const Operation operation_snapshot_create = {
                 .request_clear = snapshot_request_clear,
                 .admit = create_admit,
                 .run = create_run,
-                .settle = creation_settle,
+                .settle = create_settle,
                 .progress = create_progress,
                 .cancel = create_cancel,
 };

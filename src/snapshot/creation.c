@@ -24,6 +24,7 @@
 #include "bus/bus-path.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
+#include "snapshot/creation-internal.h"
 #include "snapshot/freeze.h"
 #include "snapshot/host-state.h"
 #include "snapshot/image-notes.h"
@@ -35,21 +36,13 @@
 
 /* Before libvirt has begun with the memory, a question about the job waits until the end of it. */
 #define SILENCE_MSEC 300
-#define LOOK_MSEC    100
-
-#define IDLE_LOOKS 5 /* without a job, before a snapshot that is not there counts as not made */
 
 #define ATTEMPTS 16 /* to find names that QEMU does not know */
-
-/* What settle() has to know. */
-#define MEMORY_ID          "Id"
-#define MEMORY_OVERLAYS    "Overlays"
-#define MEMORY_WAS_RUNNING "WasRunning"
-#define MEMORY_STOPS       "Stops"
 
 struct Creation {
         Job *job;
         const SnapshotRequest *request;
+        unsigned flags; /* CreationFlags */
         BackendDomain loan;
         virDomainPtr domain; /* of the loan */
         bool active, running, saved;
@@ -171,8 +164,8 @@ bool creation_must_stop(const Creation *c) {
         return c->running && c->host_state && !c->memory;
 }
 
-static bool remember(const Creation *c, bool together, GError **error) {
-        bool stops = c->running && (together || creation_must_stop(c));
+static bool remember(const Creation *c, GError **error) {
+        bool stops = c->running && (c->flags & CREATION_TOGETHER || creation_must_stop(c));
 
         g_autoptr(GPtrArray) paths = g_ptr_array_new();
         g_autofree char *text = NULL;
@@ -191,7 +184,7 @@ static bool remember(const Creation *c, bool together, GError **error) {
 }
 
 /* What there would be beside libvirt's snapshot. */
-static void forget(virDomainPtr domain, const char *id) {
+void creation_forget(virDomainPtr domain, const char *id) {
         g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
 
         if (memory)
@@ -201,8 +194,11 @@ static void forget(virDomainPtr domain, const char *id) {
 }
 
 /* Before there is a snapshot: what clients see of it does not change afterwards. */
-static bool describe(Job *job, virDomainPtr domain, const char *id, bool held, GError **error) {
-        const SnapshotRequest *request = job->request;
+static bool describe(const SnapshotRequest *request,
+                virDomainPtr domain,
+                const char *id,
+                bool held,
+                GError **error) {
         bool application = held && request->consistency == CONSISTENCY_APPLICATION;
         const SnapshotMetadata entry = {.id = (char *) id,
                         .name = request->name,
@@ -242,20 +238,22 @@ static bool copy_state(const Creation *c, GError **error) {
         return false;
 }
 
-Creation *creation_prepare(Job *job, bool together, GError **error) {
+Creation *creation_prepare(
+                Job *job, const SnapshotRequest *request, unsigned flags, GError **error) {
         g_autoptr(Creation) c = g_new0(Creation, 1);
 
         c->job = job;
-        c->request = job->request;
+        c->request = request;
+        c->flags = flags;
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &c->loan, error))
                 return NULL;
         c->domain = c->loan.domain;
-        if (!plan(c, error) || !remember(c, together, error))
+        if (!plan(c, error) || !remember(c, error))
                 return NULL;
-        forget(c->domain, c->id); /* of one that had this name before */
-        if (describe(job, c->domain, c->id, true, error) && copy_state(c, error))
+        creation_forget(c->domain, c->id); /* of one that had this name before */
+        if (describe(request, c->domain, c->id, true, error) && copy_state(c, error))
                 return g_steal_pointer(&c);
-        forget(c->domain, c->id);
+        creation_forget(c->domain, c->id);
         return NULL;
 }
 
@@ -292,29 +290,38 @@ bool creation_go_on(Creation *c, GError **error) {
         return false;
 }
 
-static bool exists(virDomainPtr domain, const char *id) {
+bool creation_exists(virDomainPtr domain, const char *id) {
         g_autoptr(virDomainSnapshot) snapshot = virDomainSnapshotLookupByName(domain, id, 0);
 
         return snapshot;
 }
 
 /* If the guest had thawed before, the snapshot says what it is. */
-static bool thaw(Job *job, virDomainPtr domain, const char *id, GError **error) {
+bool creation_thaw_guest(Job *job,
+                const SnapshotRequest *request,
+                virDomainPtr domain,
+                const char *id,
+                GError **error) {
         bool held;
 
         if (!freeze_end(job, &domain, 1, &held, error))
                 return false;
-        if (held || !exists(domain, id))
+        if (held || !creation_exists(domain, id))
                 return true;
         job_log(job, LOG_WARNING, "The guest was thawed before the end of the snapshot");
-        return describe(job, domain, id, false, error);
+        return describe(request, domain, id, false, error);
 }
 
 bool creation_thaw(Creation *c, GError **error) {
         if (!c->frozen)
                 return true;
         c->frozen = false;
-        return thaw(c->job, c->domain, c->id, error);
+        return creation_thaw_guest(c->job, c->request, c->domain, c->id, error);
+}
+
+/* What is destroyed again in any case can be cancelled later. */
+static bool may_go_on(const Creation *c) {
+        return c->flags & CREATION_TEMPORARY || job_commit(c->job);
 }
 
 /* A libvirt that died has left QEMU a node that the next one does not know. It takes the next name
@@ -334,7 +341,7 @@ static bool call_libvirt(const Creation *c, GError **error) {
                 flags |= VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY;
         else if (c->running && !c->host_state)
                 flags |= VIR_DOMAIN_SNAPSHOT_CREATE_LIVE;
-        if (!memory && !job_commit(c->job))
+        if (!memory && !may_go_on(c))
                 return false;
         job_do_not_ask(c->job, SILENCE_MSEC);
         for (unsigned i = 0; !snapshot && i < ATTEMPTS; i++) {
@@ -379,7 +386,7 @@ static bool point_saved_state(const Creation *c, bool to_overlays, GError **erro
 }
 
 static bool take_saved(const Creation *c, GError **error) {
-        if (!job_commit(c->job) || !point_saved_state(c, true, error))
+        if (!may_go_on(c) || !point_saved_state(c, true, error))
                 return false;
         if (call_libvirt(c, error))
                 return true;
@@ -400,21 +407,24 @@ static bool sync_memory(virDomainPtr domain, const char *id, GError **error) {
                image_file_sync(memory, error);
 }
 
-static bool conclude(Job *job, virDomainPtr domain, const char *id, GError **error) {
+bool creation_conclude_taken(
+                Job *job, virDomainPtr domain, const char *id, unsigned flags, GError **error) {
         g_autoptr(GHashTable) overlays = g_hash_table_new(g_str_hash, g_str_equal);
         g_auto(GStrv) paths = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
 
         for (unsigned i = 0; paths[i]; i++)
                 if (*paths[i])
                         g_hash_table_add(overlays, paths[i]);
-        job->result_object = bus_path_snapshot(job->uuid, id);
-        job_result(job, "SnapshotID", id);
+        if (!(flags & CREATION_TEMPORARY)) {
+                job->result_object = bus_path_snapshot(job->uuid, id);
+                job_result(job, "SnapshotID", id);
+        }
         return image_notes_add(domain, IMAGE_MADE, overlays, error) &&
                sync_memory(domain, id, error) && libvirt_files_sync(domain, error);
 }
 
 bool creation_conclude(Creation *c, GError **error) {
-        return conclude(c->job, c->domain, c->id, error);
+        return creation_conclude_taken(c->job, c->domain, c->id, c->flags, error);
 }
 
 /* After a failure, and after an interruption */
@@ -430,7 +440,7 @@ bool creation_is_under_way(virDomainPtr domain) {
         return type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_SNAPSHOT;
 }
 
-static bool remove_overlays(Job *job, virDomainPtr domain, GError **error) {
+bool creation_remove_overlays(Job *job, virDomainPtr domain, GError **error) {
         g_auto(GStrv) overlays = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
 
         return overlays_remove(job, domain, overlays, error);
@@ -445,11 +455,11 @@ static bool undo(Creation *c, GError **error) {
         bool goes_on = creation_go_on(c, error);
         bool thawed = creation_thaw(c, goes_on ? error : NULL);
 
-        if (exists(c->domain, c->id))
+        if (creation_exists(c->domain, c->id))
                 return creation_conclude(c, goes_on && thawed ? error : NULL);
-        forget(c->domain, c->id);
-        return remove_overlays(c->job, c->domain, goes_on && thawed ? error : NULL) && goes_on &&
-               thawed;
+        creation_forget(c->domain, c->id);
+        return creation_remove_overlays(c->job, c->domain, goes_on && thawed ? error : NULL) &&
+               goes_on && thawed;
 }
 
 void creation_undo(Creation *c, GError **error) {
@@ -464,117 +474,14 @@ void creation_undo(Creation *c, GError **error) {
         g_propagate_error(error, g_steal_pointer(&cause));
 }
 
-/* Before it is thawed: the agent of a guest that is stopped does not answer. Who paused it by
- * himself, shall find it paused; libvirt calls that and what we do the same. */
-static void wake(Job *job, virDomainPtr domain) {
-        int state, reason;
-
-        if (!job_recall(job, MEMORY_WAS_RUNNING) ||
-                        virDomainGetState(domain, &state, &reason, 0) < 0 ||
-                        state != VIR_DOMAIN_PAUSED || reason == VIR_DOMAIN_PAUSED_IOERROR ||
-                        (reason == VIR_DOMAIN_PAUSED_USER && !job_recall(job, MEMORY_STOPS)))
-                return;
-        (void) virDomainResume(domain);
+static bool run(Creation *c, GError **error) {
+        return creation_freeze(c, error) && (!creation_must_stop(c) || creation_stop(c, error)) &&
+               creation_take(c, error) && creation_go_on(c, error) && creation_thaw(c, error);
 }
 
-void creation_wake(Job *job) {
-        g_auto(BackendDomain) loan = {NULL, 0, NULL};
-
-        if (job_recall(job, MEMORY_ID) &&
-                        backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, NULL))
-                wake(job, loan.domain);
-}
-
-/* Others may have taken a snapshot since, and the disk be an overlay of theirs on top of ours. */
-static bool rests_on(const Disk *disk, const char *overlay) {
-        g_autoptr(GPtrArray) chain = NULL;
-
-        if (g_strcmp0(disk->path, overlay) == 0)
-                return true;
-        if (!disk_is_snapshottable(disk) || g_strcmp0(disk->format, "qcow2") != 0)
-                return false;
-        chain = image_chain_read(disk->path, disk->format, NULL);
-        for (unsigned i = 0; chain && i < chain->len; i++)
-                if (g_str_equal(((const ImageInfo *) chain->pdata[i])->path, overlay))
-                        return true;
-        return false;
-}
-
-/* libvirt knows the snapshot before it is made. And it writes the definition first, but a file
- * system that does not keep the order may have lost that in a power cut, and not the snapshot. */
-static bool rests_on_overlays(const Job *job, virDomainPtr domain) {
-        g_auto(GStrv) paths = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
-        g_autofree char *definition = snapshot_tree_definition(domain, true, NULL);
-        g_autoptr(DiskSet) disks = definition ? disk_set_parse(definition, NULL) : NULL;
-        unsigned found = 0;
-
-        for (unsigned i = 0; disks && paths[i]; i++) {
-                bool rests = false;
-
-                for (unsigned j = 0; !rests && j < disks->disks->len; j++)
-                        rests = rests_on(disks->disks->pdata[j], paths[i]);
-                found += rests;
-        }
-        return !disks || found == g_strv_length(paths);
-}
-
-/* libvirt does not sync it before it describes the snapshot. */
-static bool is_memory_lost(virDomainPtr domain, const char *id) {
-        g_autofree char *memory = saved_image_path_of_snapshot(domain, id, "memory");
-        bool was_running;
-
-        return memory && saved_image_inspect(memory, &was_running) == SAVED_IMAGE_PARTIAL;
-}
-
-/* Whether libvirt has made the snapshot, or still does. */
-static bool is_made(Job *job, virDomainPtr domain, const char *id) {
-        for (unsigned idle = 0; idle < IDLE_LOOKS; idle++) {
-                if (exists(domain, id) && rests_on_overlays(job, domain) &&
-                                !is_memory_lost(domain, id))
-                        return true;
-                if (creation_is_under_way(domain))
-                        idle = 0;
-                job_wait(job, LOOK_MSEC);
-        }
-        return false;
-}
-
-static void remove_description(virDomainPtr domain, const char *id) {
-        g_autoptr(virDomainSnapshot) snapshot = virDomainSnapshotLookupByName(domain, id, 0);
-
-        if (snapshot)
-                (void) virDomainSnapshotDelete(snapshot, VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY);
-}
-
-static bool remove_half(Job *job, virDomainPtr domain, const char *id, GError **error) {
-        if (!thaw(job, domain, id, error))
-                return false;
-        remove_description(domain, id);
-        forget(domain, id);
-        libvirt_files_align_saved_state(domain);
-        return remove_overlays(job, domain, error);
-}
-
-bool creation_settle(Job *job, GError **error) {
-        const char *id = job_recall(job, MEMORY_ID);
-        g_auto(BackendDomain) loan = {NULL, 0, NULL};
-        bool made;
-
-        if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
-                return false;
-        libvirt_files_tidy(loan.domain);
-        made = id && is_made(job, loan.domain, id);
-        if (id)
-                wake(job, loan.domain);
-        if (made) {
-                /* Its saved state was pointed to the overlays before, and not synced. */
-                libvirt_files_align_saved_state(loan.domain);
-                return thaw(job, loan.domain, id, error) && conclude(job, loan.domain, id, error);
-        }
-        if (id && !remove_half(job, loan.domain, id, error))
-                return false;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
-                        "Taking a snapshot of '%s' was interrupted; nothing has changed",
-                        virDomainGetName(loan.domain));
+bool creation_run(Creation *c, GError **error) {
+        if (run(c, error))
+                return creation_conclude(c, error);
+        creation_undo(c, error);
         return false;
 }

@@ -36,10 +36,16 @@ void snapshot_request_load(void *request, GKeyFile *file);
 
 typedef struct Creation Creation;
 
+typedef enum CreationFlags {
+        CREATION_TOGETHER = 1 << 0,  /* creation_stop() will follow in any case */
+        CREATION_TEMPORARY = 1 << 1, /* the job destroys it again: that it is made is neither its
+                                        result nor too late for a cancel */
+} CreationFlags;
+
 /* Chooses names, writes down what settle has to know, and copies what lies in files (the saved
- * state, which is where it can be cancelled). "together": creation_stop() will follow in any case.
- * The job's request is a SnapshotRequest. */
-Creation *creation_prepare(Job *job, bool together, GError **error);
+ * state, which is where it can be cancelled). The request is borrowed. */
+Creation *creation_prepare(
+                Job *job, const SnapshotRequest *request, unsigned flags, GError **error);
 Creation *creation_free(Creation *creation);
 
 /* Whether the guest runs, and so can be stopped. */
@@ -68,9 +74,15 @@ bool creation_conclude(Creation *creation, GError **error);
  * and creation_settle() has to do it. */
 void creation_undo(Creation *creation, GError **error);
 
+/* All these steps for a machine alone. */
+bool creation_run(Creation *creation, GError **error);
+
 /* The end of one that was interrupted, from what the job remembers: true if the snapshot was taken
  * and is concluded; SERVICE_RESTARTED if there is none, and nothing is left of it. */
-bool creation_settle(Job *job, GError **error);
+bool creation_settle(Job *job, const SnapshotRequest *request, unsigned flags, GError **error);
+
+/* The snapshot that the job has begun to take, by its memory; NULL: none. */
+const char *creation_recall(const Job *job);
 
 /* Only lets the guest go on, if it was stopped. */
 void creation_wake(Job *job);
