@@ -24,8 +24,7 @@
 #include "backend/xml.h"
 #include "util/number.h"
 
-#define NAMESPACE "https://virtask.org/snapshots/1"
-#define PREFIX    "virtask"
+#define PREFIX "virtask"
 
 #define UTF8(text) ((const xmlChar *) (text))
 
@@ -132,8 +131,8 @@ static unsigned all_definitions(virDomainPtr domain) {
 
 /* Only what is known to be complete may be written back. */
 GPtrArray *snapshot_metadata_read(virDomainPtr domain, GError **error) {
-        char *text = virDomainGetMetadata(
-                        domain, VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, stored_definition(domain));
+        char *text = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT,
+                        SNAPSHOT_METADATA_NAMESPACE, stored_definition(domain));
         GPtrArray *entries;
 
         if (!text && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA) {
@@ -149,8 +148,8 @@ GPtrArray *snapshot_metadata_read(virDomainPtr domain, GError **error) {
 static bool store(virDomainPtr domain, const GPtrArray *entries, GError **error) {
         g_autofree char *text = entries->len > 0 ? to_xml(entries) : NULL;
 
-        if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, PREFIX, NAMESPACE,
-                            all_definitions(domain)) == 0)
+        if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, PREFIX,
+                            SNAPSHOT_METADATA_NAMESPACE, all_definitions(domain)) == 0)
                 return true;
         backend_error_set(error, "Failed to note something of the snapshots of '%s'",
                         virDomainGetName(domain));

@@ -8,6 +8,8 @@
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
 
+#define SNAPSHOT_METADATA_NAMESPACE "https://virtask.org/snapshots/1"
+
 typedef struct SnapshotMetadata {
         char *id;    /* libvirt's name of the snapshot */
         char *name;  /* what clients see; NULL: the id */

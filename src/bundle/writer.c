@@ -10,6 +10,7 @@
 
 #include "bundle/extents.h"
 #include "bundle/file-copy.h"
+#include "bundle/image-make.h"
 #include "bundle/place.h"
 #include "bundle/qcow2-head.h"
 #include "util/error.h"
@@ -102,13 +103,14 @@ static bool write_chunks(
         return write_text(w, *ret, text, error);
 }
 
-static bool write_image(Writer *w, JsonObject *image, GError **error) {
-        const char *name = text_of(image, "file"), *backing = text_of(image, "backing");
-        int source = (int) json_object_get_int_member(image, "descriptor");
+static int descriptor_of(JsonObject *image) {
+        return (int) json_object_get_int_member(image, "descriptor");
+}
+
+static bool copy_image(Writer *w, JsonObject *image, int target, FileDigest *ret, GError **error) {
+        const char *backing = text_of(image, "backing");
+        int source = descriptor_of(image);
         g_autoptr(GBytes) head = NULL;
-        g_auto(FileDigest) digest = {0};
-        g_autofree char *chunks = NULL;
-        auto_fd target = -1;
         FileCopy copy;
 
         if (backing) {
@@ -116,10 +118,6 @@ static bool write_image(Writer *w, JsonObject *image, GError **error) {
                 if (!head)
                         return false;
         }
-        target = place_create(&w->place, name, error);
-        if (target < 0)
-                return false;
-        w->hooks->file(name, w->hooks->userdata);
         copy = (FileCopy){
                         .source = source,
                         .target = target,
@@ -127,7 +125,68 @@ static bool write_image(Writer *w, JsonObject *image, GError **error) {
                         .head = head ? g_bytes_get_data(head, NULL) : NULL,
                         .head_length = head ? g_bytes_get_size(head) : 0,
         };
-        if (!file_copy(&copy, &digest, error) || !write_chunks(w, name, &digest, &chunks, error))
+        return file_copy(&copy, ret, error);
+}
+
+/* What another program has written is read once more, from memory for the most part. */
+static bool hash_image(const Writer *w, int fd, FileDigest *ret, GError **error) {
+        const FileHooks hooks = {.stop = w->file_hooks.stop, .userdata = w->file_hooks.userdata};
+        const FileCopy copy = {.source = fd, .target = -1, .hooks = &hooks};
+
+        return file_copy(&copy, ret, error);
+}
+
+/* The data of an image whose size is a guess. */
+typedef struct Conversion {
+        Writer *writer;
+        uint64_t begin, size;
+} Conversion;
+
+static void on_percent(double percent, void *userdata) {
+        const Conversion *conversion = userdata;
+        Writer *w = conversion->writer;
+
+        w->done = conversion->begin + (uint64_t) (percent / 100 * (double) conversion->size);
+        w->hooks->done(w->done, w->hooks->userdata);
+}
+
+static bool on_conversion_stop(void *userdata) {
+        const Conversion *conversion = userdata;
+        const WriterHooks *hooks = conversion->writer->hooks;
+
+        return hooks->stop(hooks->userdata);
+}
+
+static bool make_image(Writer *w, JsonObject *image, int target, GError **error) {
+        const char *overlay = text_of(image, "overlay");
+        uint64_t size = (uint64_t) json_object_get_int_member(image, "size");
+        Conversion conversion = {w, w->done, size};
+        const ImageMakeHooks hooks = {on_conversion_stop, on_percent, &conversion};
+
+        if (overlay)
+                return image_make_overlay(target, overlay, text_of(image, "format"), size, error);
+        return image_make_copy(
+                        target, descriptor_of(image), text_of(image, "export"), &hooks, error);
+}
+
+static bool is_made(JsonObject *image) {
+        return json_object_has_member(image, "overlay") || json_object_has_member(image, "export");
+}
+
+static bool write_image(Writer *w, JsonObject *image, GError **error) {
+        const char *name = text_of(image, "file");
+        auto_fd target = place_create(&w->place, name, error);
+        g_auto(FileDigest) digest = {0};
+        g_autofree char *chunks = NULL;
+
+        if (target < 0)
+                return false;
+        w->hooks->file(name, w->hooks->userdata);
+        if (is_made(image) ? !make_image(w, image, target, error) ||
+                                                        !hash_image(w, target, &digest, error)
+                           : !copy_image(w, image, target, &digest, error))
+                return false;
+        if (!write_chunks(w, name, &digest, &chunks, error))
                 return false;
         note_file(w, name, &digest, chunks);
         return true;
@@ -150,8 +209,11 @@ static bool count(const Writer *w, uint64_t *ret, GError **error) {
                 JsonObject *image = json_array_get_object_element(images, i);
                 g_auto(ExtentList) list = {0};
 
-                if (!extent_list_read(
-                                    (int) json_object_get_int_member(image, "descriptor"), &list)) {
+                if (json_object_has_member(image, "export"))
+                        *ret += (uint64_t) json_object_get_int_member(image, "size");
+                if (is_made(image))
+                        continue;
+                if (!extent_list_read(descriptor_of(image), &list)) {
                         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
                                         "The source of '%s' can not be read",
                                         text_of(image, "file"));

@@ -8,8 +8,12 @@
  *     replace_empty         true: an empty directory of that name is no obstacle
  *     here                  a word that stands for the path of the bundle in all texts
  *     texts                 {file: text}
- *     images                [{file, descriptor, backing}]: descriptors that were inherited; what
- *                           the image is to call its backing file, or null
+ *     images                what is no text, each of these:
+ *         file, descriptor, backing        a copy of what a descriptor shows that was inherited;
+ *                                          what it is to call its backing file, or null
+ *         file, descriptor, export, size   what an NBD server shows on that connection, and a
+ *                                          guess how much it is
+ *         file, overlay, format, size      an overlay on the path "overlay"
  *     manifest              {…}, to which the files are added
  *
  * A plan comes from the service and is trusted; what it leads to is not. */

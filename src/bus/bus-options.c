@@ -91,6 +91,19 @@ static bool read_text(sd_bus_message *message, char type, void *field) {
         return true;
 }
 
+/* Also as a text: what the documents call a reference is a string there, and an empty one is none.
+ */
+static bool read_object(sd_bus_message *message, const char *contents, char **field) {
+        if (g_str_equal(contents, "o"))
+                return read_text(message, 'o', field);
+        if (!g_str_equal(contents, "s") || !read_text(message, 's', field))
+                return false;
+        if (**field)
+                return g_variant_is_object_path(*field);
+        g_clear_pointer(field, g_free);
+        return true;
+}
+
 static bool read_texts(sd_bus_message *message, void *field) {
         g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
         const char *text;
@@ -147,7 +160,7 @@ static bool read_value(sd_bus_message *message,
         case OPTION_UINT32:
                 return read_number(message, contents[1] ? 0 : contents[0], spec->key, field, error);
         case OPTION_OBJECT:
-                return (g_str_equal(contents, "o") && read_text(message, 'o', field)) ||
+                return read_object(message, contents, (char **) field) ||
                        invalid(error, "must be an object path", spec->key);
         case OPTION_STRING:
                 return (g_str_equal(contents, "s") && read_text(message, 's', field)) ||

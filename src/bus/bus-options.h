@@ -12,7 +12,7 @@
 typedef enum OptionType {
         OPTION_BOOLEAN, /* bool */
         OPTION_UINT32,  /* uint32_t; any integer type is accepted on the bus, in range */
-        OPTION_OBJECT,  /* char *, owned; an object path */
+        OPTION_OBJECT,  /* char *, owned; an object path, or NULL for an empty text */
         OPTION_STRING,  /* char *, owned */
         OPTION_STRINGS, /* char **, owned */
         OPTION_ENUM,    /* uint32_t; the number of one of the names, or the name */

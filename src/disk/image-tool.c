@@ -17,6 +17,7 @@
 #include "util/child.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/number.h"
 
 /* Address space for qemu-img when it opens a chain. Most of it is never touched: up to 64 threads
  * reserve 8 MiB of stack each, and 64 MiB for malloc() where glibc gives each an arena of its own
@@ -122,17 +123,11 @@ bool image_replace_overlay(
 
 /* Commit */
 
-/* "    (12.34/100%)" */
 static void on_commit_line(const char *line, void *userdata) {
         const ImageHooks *hooks = userdata;
-        const char *begin = strchr(line, '(');
         double percent;
-        char *end;
 
-        if (!hooks->percent || !begin)
-                return;
-        percent = g_ascii_strtod(begin + 1, &end);
-        if (end > begin + 1 && g_str_has_prefix(end, "/100%)") && percent >= 0 && percent <= 100)
+        if (hooks->percent && number_parse_percent(line, &percent))
                 hooks->percent(percent, hooks->userdata);
 }
 

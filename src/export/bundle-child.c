@@ -14,8 +14,9 @@
 #include "util/fd.h"
 #include "util/number.h"
 
-#define PROGRAM    "virtask-bundle"
-#define MEMORY     (UINT64_C(1) << 30) /* of its address space: it needs some 20 MiB */
+#define PROGRAM "virtask-bundle"
+#define MEMORY                                                                                     \
+        (UINT64_C(2) << 30) /* of its address space, and that of qemu-img; it needs some 20 MiB */
 #define GROUPS_MAX 65536
 
 /* What the child says. */

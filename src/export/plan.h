@@ -6,22 +6,21 @@
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
-#include <libvirt/libvirt.h>
 
+#include "disk/image-server.h"
 #include "export/settings.h"
-#include "snapshot/tree.h"
+#include "export/source.h"
 
 typedef struct ExportPlan {
         JsonObject *object;  /* bundle/writer.h */
         GArray *descriptors; /* of int; the first one is 3 for virtask-bundle */
+        ImageServer *server; /* of images that are merged on the way; NULL: none */
 } ExportPlan;
 
 /* The images stay as they are while the plan lives: QEMU can not open them for writing. "partial"
- * is the name of the unfinished bundle. NOT_SUPPORTED for a disk that is in no file, FILE_IN_USE
- * for one that somebody writes to, NO_SUCH_SNAPSHOT, INVALID_ARGUMENT for an excluded disk that
- * there is not. */
-ExportPlan *export_plan_new(virDomainPtr domain,
-                const SnapshotTree *tree,
+ * is the name of the unfinished bundle. FILE_IN_USE for an image that somebody writes to, and the
+ * errors of export_source_check(). */
+ExportPlan *export_plan_new(const ExportSource *source,
                 const ExportRequest *request,
                 const char *partial,
                 GError **error);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "bus/bus-path.h"
 #include "util/path.h"
 
 #define GROUP "Request"
@@ -80,6 +81,23 @@ bool export_request_parse(sd_bus_message *call, void *request, GError **error) {
                 return false;
         drop_ignored(own);
         return check(own, error);
+}
+
+bool export_request_find_snapshot(
+                const ExportRequest *request, const char *uuid, char **ret_id, GError **error) {
+        char own[UUID_STRING_SIZE];
+        g_autofree char *id = NULL;
+
+        *ret_id = g_strdup(request->common.snapshot);
+        if (*ret_id || !request->snapshot)
+                return true;
+        if (bus_path_to_snapshot(request->snapshot, own, &id) && g_str_equal(own, uuid)) {
+                *ret_id = g_steal_pointer(&id);
+                return true;
+        }
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
+                        "'%s' is no snapshot of the machine", request->snapshot);
+        return false;
 }
 
 void export_request_store(const void *request, GKeyFile *file) {

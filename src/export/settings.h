@@ -51,6 +51,12 @@ typedef struct ExportRequest {
 /* An operation's parse(): a directory and the settings. INVALID_ARGUMENT, and the errors of
  * path_check(). */
 bool export_request_parse(sd_bus_message *call, void *request, GError **error);
+
+/* The id of the snapshot that is exported; NULL: the machine's present. "uuid" is the machine's:
+ * NO_SUCH_SNAPSHOT for another machine's snapshot, and what is none. */
+bool export_request_find_snapshot(
+                const ExportRequest *request, const char *uuid, char **ret_id, GError **error);
+
 void export_request_store(const void *request, GKeyFile *file);
 void export_request_load(void *request, GKeyFile *file);
 void export_request_clear(void *request);

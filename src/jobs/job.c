@@ -166,6 +166,8 @@ char **job_recall_list(const Job *job, const char *key) {
 }
 
 void job_progress(Job *job, uint64_t done, uint64_t total) {
+        if (job->counts_no_more)
+                return;
         atomic_store(&job->done, done);
         atomic_store(&job->total, total);
 }
@@ -173,6 +175,10 @@ void job_progress(Job *job, uint64_t done, uint64_t total) {
 bool job_counted(Job *job, Progress *ret) {
         *ret = (Progress){.done = atomic_load(&job->done), .total = atomic_load(&job->total)};
         return ret->total > 0;
+}
+
+void job_stop_counting(Job *job) {
+        job->counts_no_more = true;
 }
 
 void job_do_not_ask(Job *job, unsigned milliseconds) {

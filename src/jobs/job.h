@@ -54,6 +54,7 @@ struct Job {
         _Atomic int fate;                  /* JobFate */
         _Atomic bool disowned;
         _Atomic uint64_t done, total; /* of job_progress() */
+        bool counts_no_more;          /* see job_stop_counting() */
         _Atomic int64_t ask_after;    /* of job_do_not_ask(), g_get_monotonic_time() */
         GHashTable *memory;           /* key -> text, of job_remember(); worker */
         GPtrArray *parts;             /* of Job, referenced: of sub-tasks; NULL without */
@@ -115,6 +116,9 @@ char **job_recall_list(const Job *job, const char *key);
  * then. Worker; job_counted(): any. */
 void job_progress(Job *job, uint64_t done, uint64_t total);
 bool job_counted(Job *job, Progress *ret);
+
+/* What follows does not count: job_progress() does nothing any more. Worker. */
+void job_stop_counting(Job *job);
 
 /* For the next milliseconds a question about the job would wait for what it asks about; progress()
  * and cancel() look at job_may_ask(). Any thread. */

@@ -139,7 +139,7 @@ static bool create_settle(Job *job, GError **error) {
         return creation_settle(job, job->request, 0, error);
 }
 
-/* Progress and cancel: of the memory */
+/* Progress: of the memory */
 
 static bool create_progress(Job *job, Progress *ret) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
@@ -166,15 +166,6 @@ static bool create_progress(Job *job, Progress *ret) {
         return true;
 }
 
-static void create_cancel(Job *job) {
-        g_auto(BackendDomain) loan = {NULL, 0, NULL};
-
-        if (job_may_ask(job) &&
-                        backend_open_domain(job->backend, BACKEND_ABORT, job->uuid, &loan, NULL) &&
-                        creation_is_under_way(loan.domain))
-                (void) virDomainAbortJob(loan.domain);
-}
-
 const Operation operation_snapshot_create = {
                 .name = "snapshot-create",
                 .interface = "SnapshotService",
@@ -197,5 +188,5 @@ const Operation operation_snapshot_create = {
                 .run = create_run,
                 .settle = create_settle,
                 .progress = create_progress,
-                .cancel = create_cancel,
+                .cancel = creation_cancel,
 };

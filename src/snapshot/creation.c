@@ -440,6 +440,15 @@ bool creation_is_under_way(virDomainPtr domain) {
         return type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_SNAPSHOT;
 }
 
+void creation_cancel(Job *job) {
+        g_auto(BackendDomain) loan = {NULL, 0, NULL};
+
+        if (job_may_ask(job) &&
+                        backend_open_domain(job->backend, BACKEND_ABORT, job->uuid, &loan, NULL) &&
+                        creation_is_under_way(loan.domain))
+                (void) virDomainAbortJob(loan.domain);
+}
+
 bool creation_remove_overlays(Job *job, virDomainPtr domain, GError **error) {
         g_auto(GStrv) overlays = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
 

@@ -87,6 +87,9 @@ const char *creation_recall(const Job *job);
 /* Only lets the guest go on, if it was stopped. */
 void creation_wake(Job *job);
 
+/* Ends the taking of memory; the cancel() of operations. */
+void creation_cancel(Job *job);
+
 /* Whether libvirt is taking a snapshot of the machine. */
 bool creation_is_under_way(virDomainPtr domain);
 

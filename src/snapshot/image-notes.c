@@ -14,7 +14,6 @@
 #include "backend/backend-error.h"
 #include "backend/xml.h"
 
-#define URI    "https://virtask.org/images/1"
 #define PREFIX "virtask-images"
 
 static const char *const elements[IMAGE_NOTE_COUNT] = {
@@ -25,8 +24,8 @@ static const char *const elements[IMAGE_NOTE_COUNT] = {
 /* *ret is NULL without any notes. What can't be read must not be taken for none: it would be
  * written back so. */
 static bool read_document(virDomainPtr domain, xmlDoc **ret, GError **error) {
-        char *text = virDomainGetMetadata(
-                        domain, VIR_DOMAIN_METADATA_ELEMENT, URI, VIR_DOMAIN_AFFECT_CONFIG);
+        char *text = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT,
+                        IMAGE_NOTES_NAMESPACE, VIR_DOMAIN_AFFECT_CONFIG);
 
         *ret = NULL;
         if (!text && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN_METADATA)
@@ -107,8 +106,8 @@ static char *to_text(GHashTable *const *notes) {
 static bool write_notes(virDomainPtr domain, GHashTable *const *notes, GError **error) {
         g_autofree char *text = to_text(notes);
 
-        if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, PREFIX, URI,
-                            VIR_DOMAIN_AFFECT_CONFIG) == 0)
+        if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, text, PREFIX,
+                            IMAGE_NOTES_NAMESPACE, VIR_DOMAIN_AFFECT_CONFIG) == 0)
                 return true;
         backend_error_set(error, "Failed to note which images '%s' has", virDomainGetName(domain));
         return false;

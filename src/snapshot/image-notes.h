@@ -10,6 +10,8 @@
 
 #include "snapshot/definition.h"
 
+#define IMAGE_NOTES_NAMESPACE "https://virtask.org/images/1"
+
 typedef enum ImageNote {
         IMAGE_HIDDEN, /* no disk and no snapshot shows it any more: it is to be merged or removed */
         IMAGE_MADE,   /* an overlay that a snapshot made; everything else is somebody's own file and

@@ -11,4 +11,12 @@ static inline void fd_close(int *fd) {
         *fd = -1;
 }
 
+/* It is the caller's from now on. */
+static inline int fd_take(int *fd) {
+        int taken = *fd;
+
+        *fd = -1;
+        return taken;
+}
+
 #define auto_fd __attribute__((cleanup(fd_close))) int

@@ -7,6 +7,7 @@
 #include "util/number.h"
 
 #include <glib.h>
+#include <string.h>
 
 bool number_parse(const char *text, uint64_t minimum, uint64_t maximum, uint64_t *ret) {
         uint64_t number = 0;
@@ -20,5 +21,20 @@ bool number_parse(const char *text, uint64_t minimum, uint64_t maximum, uint64_t
         if (number < minimum || number > maximum)
                 return false;
         *ret = number;
+        return true;
+}
+
+bool number_parse_percent(const char *line, double *ret) {
+        const char *begin = strchr(line, '(');
+        double percent;
+        char *end;
+
+        if (!begin)
+                return false;
+        percent = g_ascii_strtod(begin + 1, &end);
+        if (end == begin + 1 || !g_str_has_prefix(end, "/100%)") || !(percent >= 0) ||
+                        percent > 100)
+                return false;
+        *ret = percent;
         return true;
 }

@@ -8,11 +8,10 @@ import os
 import pathlib
 import signal
 import subprocess
-import xml.etree.ElementTree as ElementTree
 
 import pytest
-from gi.repository import GLib
-from harness import BUILD, Scratch
+from exports import begin, export, fail, sources, variants, verify
+from harness import Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
 FULL, DISKS = 2, 3
@@ -45,41 +44,6 @@ def directory(house):
 def write(machine, pattern):
     path, form = machine.images()['hdb']
     run('qemu-io', '-f', form, '-c', f'write -P {pattern} {pattern}M 1M', path)
-
-
-def begin(machine, directory, **settings):
-    """The task."""
-    return machine.client.call(machine.guest.path, 'VirtualMachine', 'ExportSystemDefinition', 'sa{sv}', str(directory),
-                               {key: GLib.Variant({bool: 'b', int: 'y', str: 's', list: 'as'}[type(value)], value) for key, value in settings.items()})
-
-
-def export(machine, directory, **settings):
-    """The path of the bundle."""
-    task = begin(machine, directory, **settings)
-    properties = machine.client.wait_task(task)
-    assert properties['ResultName'] == 'success', properties
-    return pathlib.Path(machine.client.call(task, 'Task', 'GetResults')['ExportDirectory'])
-
-
-def fail(machine, directory, **settings):
-    """The name of the task's error."""
-    properties = machine.client.wait_task(begin(machine, directory, **settings))
-    assert properties['ErrorName'], properties
-    return properties['ErrorName'].rpartition('.')[2]
-
-
-def verify(bundle):
-    """The manifest of a bundle that is whole."""
-    subprocess.run(['sha256sum', '--quiet', '--strict', '-c', 'SHA256SUMS'], cwd=bundle, check=True)
-    run(BUILD / 'virtask-bundle', 'verify', bundle)
-    manifest = json.loads((bundle / 'manifest.json').read_text(encoding='utf-8'))
-    files = {str(path.relative_to(bundle)) for path in bundle.rglob('*') if path.is_file()}
-    assert files == {file['name'] for file in manifest['files']} | {'manifest.json', 'SHA256SUMS'}
-    return manifest
-
-
-def sources(path):
-    return [source.get('file') for source in ElementTree.parse(path).getroot().findall('.//devices/disk/source')]
 
 
 def assert_holds(bundle, image, pattern):
@@ -137,8 +101,23 @@ def test_a_saved_machine_goes_on_from_its_export(house, machine, directory):
 
 def test_an_excluded_disk_is_not_copied(machine, directory):
     assert fail(machine, directory, CopySnapshotConfiguration=1, ExcludedVirtualHardDisks=['vdz']) == 'InvalidArgument'
-    manifest = verify(export(machine, directory, CopySnapshotConfiguration=1, ExcludedVirtualHardDisks=['hdb']))
-    assert [disk['target'] for disk in manifest['disks']] == ['hda']
+    original, form = machine.images()['hdb']
+    bundle = export(machine, directory, CopySnapshotConfiguration=1, ExcludedVirtualHardDisks=['hdb'])
+    overlaid = verify(bundle)['disks'][1]
+    assert (overlaid['target'], overlaid['backing']) == ('hdb', original)
+    assert_holds(bundle, overlaid['images'][0], 1)
+    named = export(machine, directory / 'named', CreateVmExportSubdirectory=False, CopySnapshotConfiguration=1, ExcludedVirtualHardDisks=['hdb'],
+                   DisableDifferentialOfIgnoredStorage=True)
+    assert [disk['target'] for disk in verify(named)['disks']] == ['hda'] and sources(named / 'machine.xml')[1] == original
+
+
+def test_nothing_of_the_storage_is_copied(machine, directory):
+    originals = [path for path, _ in machine.images().values()]
+    bundle = export(machine, directory, CopyVmStorage=False, CopySnapshotConfiguration=1)
+    assert [disk['backing'] for disk in verify(bundle)['disks']] == originals
+    assert all(path.stat().st_size < 1 << 20 for path in (bundle / 'disks').iterdir())
+    assert_holds(bundle, 'disks/hdb.qcow2', 1)
+    assert sources(bundle / 'machine.xml') == [f'{bundle}/disks/hda.qcow2', f'{bundle}/disks/hdb.qcow2']
 
 
 # --- Where it is made ---
@@ -156,6 +135,33 @@ def test_what_is_there_is_not_replaced(machine, directory):
     assert [path.name for path in directory.iterdir()] == [machine.guest.name]
     assert fail(machine, directory / 'missing') == 'PathNotFound'
     assert machine.client.error(machine.guest.path, 'VirtualMachine', 'ExportSystemDefinition', 'sa{sv}', 'to', {}).short == 'BadPath'
+
+
+def test_one_snapshot_is_a_machine_of_its_own(house, machine, directory):
+    """Its disks are merged, into what they were."""
+    first = machine.take(DISKS, ElementName='first')
+    write(machine, 2)
+    second = machine.take(DISKS, ElementName='second')
+    write(machine, 3)
+    for number, (snapshot, kind) in enumerate(((first, 2), (second, 2), (second, 3))):
+        bundle = export(machine, directory / str(number), CopySnapshotConfiguration=kind, SnapshotVirtualSystem=snapshot, CreateVmExportSubdirectory=False)
+        manifest = verify(bundle)
+        assert manifest['snapshots'] == [] and [len(disk['images']) for disk in manifest['disks']] == [1, 1]
+        assert (manifest['machine']['uuid'] == machine.guest.uuid) == (kind == 3)
+        image = bundle / manifest['disks'][1]['images'][0]
+        assert json.loads(run('qemu-img', 'info', '--output=json', image)).get('backing-filename') is None
+        assert_holds(bundle, image.relative_to(bundle), 1)
+        if snapshot == second:
+            assert_holds(bundle, image.relative_to(bundle), 2)
+        assert 'verification failed' in run('qemu-io', '-r', '-f', 'qcow2', '-c', 'read -P 3 3M 1M', image, may_return=1)
+    machine.assert_whole()
+
+
+def test_only_a_snapshot_of_the_machine_is_one(house, machine, directory):
+    for snapshot in (f'{machine.guest.path}/snapshot/none', '/org/virtask1/manager'):
+        error = machine.client.error(machine.guest.path, 'VirtualMachine', 'ExportSystemDefinition', 'sa{sv}', str(directory),
+                                     variants({'CopySnapshotConfiguration': 2, 'SnapshotVirtualSystem': snapshot}))
+        assert error.short == 'NoSuchSnapshot'
 
 
 def test_a_running_machine_is_refused(house, machine, directory):

@@ -74,6 +74,13 @@ static void options_of_both_tables_are_read(void) {
         g_assert_cmpstr(target.object, ==, "/a/b");
 }
 
+static void an_object_may_be_a_text(void) {
+        g_assert_true(read_one("Object", "s", "/a/b"));
+        g_assert_cmpstr(target.object, ==, "/a/b");
+        g_assert_true(read_one("Object", "s", ""));
+        g_assert_null(target.object);
+}
+
 static void every_integer_type_is_good_for_a_number(void) {
         g_assert_true(read_one("Number", "y", 200));
         g_assert_cmpuint(target.number, ==, 200);
@@ -144,7 +151,7 @@ static void a_wrong_type_is_refused(void) {
         g_assert_true(refused_for("Number"));
         g_assert_false(read_one("Flag", "u", 1));
         g_assert_true(refused_for("Flag"));
-        g_assert_false(read_one("Object", "s", "/a/b"));
+        g_assert_false(read_one("Object", "s", "a/b"));
         g_assert_true(refused_for("Object"));
         g_assert_false(read_one("Flag", "v", "b", 1));
         g_assert_true(refused_for("Flag"));
@@ -290,6 +297,7 @@ int main(int argc, char **argv) {
         bus = test_bus_open(NULL);
         ADD(no_options_are_fine);
         ADD(options_of_both_tables_are_read);
+        ADD(an_object_may_be_a_text);
         ADD(every_integer_type_is_good_for_a_number);
         ADD(a_number_out_of_range_is_refused);
         ADD(a_choice_is_a_number_or_a_name);

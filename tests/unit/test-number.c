@@ -39,10 +39,26 @@ static void what_went_wrong_before_does_not_matter(void) {
         g_assert_true(number_parse("1025", 1, UINT32_MAX, &number));
 }
 
+static void qemu_says_how_far_it_is(void) {
+        double percent = 0;
+
+        g_assert_true(number_parse_percent("    (12.50/100%)", &percent));
+        g_assert_cmpfloat(percent, ==, 12.5);
+        g_assert_true(number_parse_percent("(100.00/100%)", &percent));
+        g_assert_false(number_parse_percent("", &percent));
+        g_assert_false(number_parse_percent("12.50/100%", &percent));
+        g_assert_false(number_parse_percent("(/100%)", &percent));
+        g_assert_false(number_parse_percent("(101/100%)", &percent));
+        g_assert_false(number_parse_percent("(-1/100%)", &percent));
+        g_assert_false(number_parse_percent("(nan/100%)", &percent));
+        g_assert_cmpfloat(percent, ==, 100);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD(a_number_is_read);
         ADD(anything_else_is_none);
         ADD(what_went_wrong_before_does_not_matter);
+        ADD(qemu_says_how_far_it_is);
         return g_test_run();
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* qemu-img is given descriptors and opens what they stand for through /proc/self/fd: the file is
+ * this user's own, and no name leads elsewhere meanwhile. */
+
+#include "bundle/image-make.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "util/child.h"
+#include "util/error.h"
+#include "util/number.h"
+
+#define TARGET "/proc/self/fd/3"
+#define SOURCE "driver=raw,file.driver=nbd,file.server.type=fd,file.server.str=4,file.export="
+
+static void on_line(const char *line, void *userdata) {
+        const ImageMakeHooks *hooks = userdata;
+        double percent;
+
+        if (number_parse_percent(line, &percent))
+                hooks->percent(percent, hooks->userdata);
+}
+
+static bool on_stop(void *userdata) {
+        const ImageMakeHooks *hooks = userdata;
+
+        return hooks->stop(hooks->userdata);
+}
+
+static bool sync_file(int fd, GError **error) {
+        if (fdatasync(fd) == 0)
+                return true;
+        g_set_error(error, VIRTASK_ERROR,
+                        errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
+                                                           : VIRTASK_ERROR_FAILED,
+                        "Failed to write an image: %s", g_strerror(errno));
+        return false;
+}
+
+bool image_make_overlay(int target,
+                const char *backing,
+                const char *format,
+                uint64_t size,
+                GError **error) {
+        g_autofree char *text = g_strdup_printf("%" PRIu64, size);
+        const char *arguments[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", backing,
+                        "-F", format, TARGET, text, NULL};
+        const ChildHooks hooks = {.descriptors = &target, .n_descriptors = 1};
+
+        return child_run(arguments, &hooks, NULL, error) && sync_file(target, error);
+}
+
+bool image_make_copy(int target,
+                int connection,
+                const char *export,
+                const ImageMakeHooks *hooks,
+                GError **error) {
+        g_autofree char *source = g_strconcat(SOURCE, export, NULL);
+        const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-O", "qcow2",
+                        "--image-opts", source, TARGET, NULL};
+        const int descriptors[] = {target, connection};
+        const ChildHooks child = {
+                        .line = on_line,
+                        .stop = on_stop,
+                        .userdata = (void *) hooks,
+                        .descriptors = descriptors,
+                        .n_descriptors = G_N_ELEMENTS(descriptors),
+        };
+
+        return child_run(arguments, &child, NULL, error) && sync_file(target, error);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Images of a bundle that are no copies, made by qemu-img as this process' user. */
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ImageMakeHooks {
+        bool (*stop)(void *userdata);
+        void (*percent)(double percent, void *userdata);
+        void *userdata;
+} ImageMakeHooks;
+
+/* A qcow2 image of "size" bytes in the empty file "target" that shows what is in "backing", which
+ * is named and not opened. Synced. DISK_FULL, BACKEND. */
+bool image_make_overlay(
+                int target, const char *backing, const char *format, uint64_t size, GError **error);
+
+/* A qcow2 image in the empty file "target" of what an NBD server shows under the name "export";
+ * "connection" is a socket. Synced. DISK_FULL, BACKEND; CANCELLED if stop() says so. */
+bool image_make_copy(int target,
+                int connection,
+                const char *export,
+                const ImageMakeHooks *hooks,
+                GError **error);

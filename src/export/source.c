@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "export/source.h"
+
+#include "backend/saved-image.h"
+#include "util/error.h"
+
+static bool fail(VirtaskError code, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static bool fail(VirtaskError code, GError **error, const char *format, ...) {
+        g_autofree char *text = NULL;
+        va_list args;
+
+        va_start(args, format);
+        text = g_strdup_vprintf(format, args);
+        va_end(args);
+        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
+        return false;
+}
+
+static char *file_or_null(char *path) {
+        if (path && g_file_test(path, G_FILE_TEST_EXISTS))
+                return path;
+        g_free(path);
+        return NULL;
+}
+
+static bool read_present(ExportSource *source, GError **error) {
+        source->definition = snapshot_tree_definition(source->domain, true, error);
+        source->disks = source->definition ? disk_set_parse(source->definition, error) : NULL;
+        if (!source->disks)
+                return false;
+        source->memory = saved_image_path(source->domain);
+        source->nvram = file_or_null(g_strdup(source->tree->disks->nvram));
+        source->tpm = file_or_null(g_strdup(source->tree->disks->tpm_state));
+        return true;
+}
+
+/* The machine of that time under the name, and with the notes, that it has now. */
+static char *definition_of(const ExportSource *source, GError **error) {
+        g_autofree char *now = snapshot_tree_definition(source->domain, true, error);
+        g_autoptr(DiskSet) frozen = now ? disk_set_parse(source->shown->domain, error) : NULL;
+        g_autofree char *then = frozen ? definition_with_disks_of(source->shown->domain_to_define,
+                                                         frozen, error)
+                                       : NULL;
+
+        return then ? definition_with_identity(then, now, error) : NULL;
+}
+
+static bool read_snapshot(ExportSource *source, const char *id, GError **error) {
+        source->shown = snapshot_tree_find(source->tree, id);
+        if (!source->shown)
+                return fail(VIRTASK_ERROR_NO_SUCH_SNAPSHOT, error, "The snapshot '%s' is gone", id);
+        if (!source->shown->external)
+                return fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                                "The snapshot '%s' is inside the images of the machine and can "
+                                "only be exported together with it",
+                                id);
+        source->definition = definition_of(source, error);
+        source->disks = source->definition ? disk_set_parse(source->definition, error) : NULL;
+        if (!source->disks)
+                return false;
+        source->memory = file_or_null(g_strdup(source->shown->memory_file));
+        if (!source->memory)
+                source->memory = file_or_null(
+                                saved_image_path_of_snapshot(source->domain, id, "memory"));
+        source->nvram = file_or_null(saved_image_path_of_snapshot(source->domain, id, "nvram"));
+        source->tpm = file_or_null(saved_image_path_of_snapshot(source->domain, id, "tpm"));
+        return true;
+}
+
+ExportSource *export_source_read(virDomainPtr domain, const char *snapshot, GError **error) {
+        g_autoptr(ExportSource) source = g_new0(ExportSource, 1);
+
+        source->domain = domain;
+        source->tree = snapshot_tree_read(domain, error);
+        if (!source->tree)
+                return NULL;
+        if (snapshot ? !read_snapshot(source, snapshot, error) : !read_present(source, error))
+                return NULL;
+        return g_steal_pointer(&source);
+}
+
+void export_source_free(ExportSource *source) {
+        if (!source)
+                return;
+        snapshot_tree_free(source->tree);
+        g_clear_pointer(&source->disks, disk_set_free);
+        g_free(source->definition);
+        g_free(source->memory);
+        g_free(source->nvram);
+        g_free(source->tpm);
+        g_free(source);
+}
+
+static bool is_excluded(const ExportRequest *request, const char *target) {
+        return request->excluded &&
+               g_strv_contains((const char *const *) request->excluded, target);
+}
+
+bool export_source_has(const ExportRequest *request, const Disk *disk) {
+        return disk->is_disk && !is_excluded(request, disk->target);
+}
+
+bool export_source_check(const ExportSource *source, const ExportRequest *request, GError **error) {
+        char **excluded = request->excluded;
+
+        for (unsigned i = 0; excluded && excluded[i]; i++)
+                if (!disk_set_find(source->disks, excluded[i]))
+                        return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                                        "The machine has no disk '%s'", excluded[i]);
+        for (unsigned i = 0; i < source->disks->disks->len; i++) {
+                const Disk *disk = source->disks->disks->pdata[i];
+
+                if (!request->storage || !export_source_has(request, disk))
+                        continue;
+                if (!disk_is_snapshottable(disk) ||
+                                !g_hash_table_contains(source->tree->images, disk->path))
+                        return fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                                        "The disk '%s' is not in a file of its own that can be "
+                                        "copied; exclude it",
+                                        disk->target);
+        }
+        return true;
+}

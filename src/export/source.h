@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What is exported: a machine as it is while it is off, or as one of its snapshots shows it.
+ * Worker. */
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+#include <stdbool.h>
+
+#include "export/settings.h"
+#include "snapshot/tree.h"
+
+typedef struct ExportSource {
+        virDomainPtr domain; /* borrowed */
+        SnapshotTree *tree;
+        const SnapshotDefinition *shown; /* of the tree; NULL: the present */
+        char *definition;                /* for the next start, with the disks that are shown */
+        DiskSet *disks;                  /* of it */
+        char *memory;                    /* file; NULL: turned off */
+        char *nvram, *tpm;               /* files; NULL: none */
+} ExportSource;
+
+/* "snapshot" is the one that is shown, NULL the present. NO_SUCH_SNAPSHOT; NOT_SUPPORTED for a
+ * snapshot that is inside its images. */
+ExportSource *export_source_read(virDomainPtr domain, const char *snapshot, GError **error);
+void export_source_free(ExportSource *source);
+
+/* Whether each disk can be exported as the request wants it. NOT_SUPPORTED for a disk that is in no
+ * file of its own, INVALID_ARGUMENT for an excluded one that there is not. */
+bool export_source_check(const ExportSource *source, const ExportRequest *request, GError **error);
+
+/* A disk of the machine that is not left out. CD-ROMs and floppies are not the machine's own. */
+bool export_source_has(const ExportRequest *request, const Disk *disk);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ExportSource, export_source_free)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Exports of machines, and whether they are whole."""
+
+import json
+import pathlib
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+from gi.repository import GLib
+from harness import BUILD
+from qemu_house import run
+
+
+def variants(settings):
+    """Integers are bytes, as in the documents."""
+    return {key: GLib.Variant({bool: 'b', int: 'y', str: 's', list: 'as'}[type(value)], value) for key, value in settings.items()}
+
+
+def begin(machine, directory, **settings):
+    """The task."""
+    return machine.client.call(machine.guest.path, 'VirtualMachine', 'ExportSystemDefinition', 'sa{sv}', str(directory),
+                               variants(settings))
+
+
+def export(machine, directory, **settings):
+    """The path of the bundle."""
+    task = begin(machine, directory, **settings)
+    properties = machine.client.wait_task(task)
+    assert properties['ResultName'] == 'success', properties
+    return pathlib.Path(machine.client.call(task, 'Task', 'GetResults')['ExportDirectory'])
+
+
+def fail(machine, directory, **settings):
+    """The name of the task's error."""
+    properties = machine.client.wait_task(begin(machine, directory, **settings))
+    assert properties['ErrorName'], properties
+    return properties['ErrorName'].rpartition('.')[2]
+
+
+def verify(bundle):
+    """The manifest of a bundle that is whole."""
+    subprocess.run(['sha256sum', '--quiet', '--strict', '-c', 'SHA256SUMS'], cwd=bundle, check=True)
+    run(BUILD / 'virtask-bundle', 'verify', bundle)
+    manifest = json.loads((bundle / 'manifest.json').read_text(encoding='utf-8'))
+    files = {str(path.relative_to(bundle)) for path in bundle.rglob('*') if path.is_file()}
+    assert files == {file['name'] for file in manifest['files']} | {'manifest.json', 'SHA256SUMS'}
+    return manifest
+
+
+def sources(path):
+    return [source.get('file') for source in ElementTree.parse(path).getroot().findall('.//devices/disk/source')]
