@@ -4,7 +4,8 @@
  *
  *     virtask-bundle write < PLAN              a bundle (bundle/writer.h)
  *     virtask-bundle verify DIRECTORY          whether it is as it was written
- *     virtask-bundle remove DIRECTORY NAME     what a process left that is no more
+ *     virtask-bundle find DIRECTORY NAME PARTIAL      whether it has become whole: its path
+ *     virtask-bundle remove DIRECTORY NAME PARTIAL    what is there of it, whole or not
  *
  * stdout has lines for a program: "total BYTES", "file NAME", "done BYTES", "path PATH", and if it
  * fails "error NAME TEXT". The status is 0 or 1; 2 for wrong arguments. SIGTERM ends it in order:
@@ -103,8 +104,32 @@ static bool verify_bundle(char **arguments, GError **error) {
         return bundle && bundle_verify(bundle, &hooks, error);
 }
 
-static bool remove_partial(char **arguments, GError **error) {
-        return place_remove_partial(arguments[0], arguments[1], error);
+/* Whether the bundle of that name is the one that had this name before. */
+static bool is_that(const char *path, const char *partial) {
+        g_autoptr(Bundle) bundle = bundle_open(path, NULL);
+        const char *id = bundle ? manifest_id(bundle->manifest) : NULL;
+        const char *wanted = g_strrstr(partial, MANIFEST_PARTIAL);
+
+        return id && wanted && g_str_equal(id, wanted + strlen(MANIFEST_PARTIAL));
+}
+
+static bool find_bundle(char **arguments, GError **error) {
+        g_autofree char *path = g_build_filename(arguments[0], arguments[1], NULL);
+
+        if (is_that(path, arguments[2])) {
+                (void) printf("path %s\n", path);
+                return true;
+        }
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FILE_NOT_FOUND, "There is no such export");
+        return false;
+}
+
+static bool remove_bundle(char **arguments, GError **error) {
+        g_autofree char *path = g_build_filename(arguments[0], arguments[1], NULL);
+
+        if (is_that(path, arguments[2]) && !place_remove_partial(arguments[0], arguments[1], error))
+                return false;
+        return place_remove_partial(arguments[0], arguments[2], error);
 }
 
 static const struct {
@@ -114,7 +139,8 @@ static const struct {
 } verbs[] = {
                 {"write", 0, write_bundle},
                 {"verify", 1, verify_bundle},
-                {"remove", 2, remove_partial},
+                {"find", 3, find_bundle},
+                {"remove", 3, remove_bundle},
 };
 
 static void print_error(const GError *error) {
@@ -138,7 +164,9 @@ int main(int argc, char **argv) {
                 print_error(error);
                 return 1;
         }
-        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY | remove DIRECTORY NAME\n",
+        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY | find DIRECTORY NAME PARTIAL "
+                     "| "
+                     "remove DIRECTORY NAME PARTIAL\n",
                         stderr);
         return 2;
 }

@@ -221,6 +221,10 @@ void manifest_free(Manifest *manifest) {
         g_free(manifest);
 }
 
+const char *manifest_id(const Manifest *manifest) {
+        return get_string(manifest->object, "id");
+}
+
 const ManifestFile *manifest_find(const Manifest *manifest, const char *name) {
         for (unsigned i = 0; i < manifest->files->len; i++) {
                 const ManifestFile *file = manifest->files->pdata[i];

@@ -21,6 +21,9 @@ typedef struct ManifestFile {
         char *chunks; /* the name of that; NULL: it has a digest */
 } ManifestFile;
 
+/* The name of an unfinished bundle, ".NAME.partial-ID", with the identity that it will keep. */
+#define MANIFEST_PARTIAL ".partial-"
+
 typedef struct Manifest {
         JsonNode *root;
         JsonObject *object; /* of the root */
@@ -31,6 +34,9 @@ typedef struct Manifest {
  * name that is not of the format's letters, or twice, or a number out of range. */
 Manifest *manifest_parse(const char *text, GError **error);
 void manifest_free(Manifest *manifest);
+
+/* The identity of the bundle, NULL if the manifest has none. Belongs to the manifest. */
+const char *manifest_id(const Manifest *manifest);
 
 /* NULL if there is none of that name. Belongs to the manifest. */
 const ManifestFile *manifest_find(const Manifest *manifest, const char *name);

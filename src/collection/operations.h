@@ -13,4 +13,5 @@ extern const Operation operation_collection_rename;
 extern const Operation operation_collection_snapshot;
 extern const Operation operation_group_apply;
 extern const Operation operation_group_destroy;
+extern const Operation operation_group_export;
 extern const Operation operation_group_rename;

@@ -167,8 +167,23 @@ bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GErro
         return ok;
 }
 
-bool bundle_child_remove(Job *job, const char *directory, const char *partial, GError **error) {
-        const char *arguments[] = {NULL, "remove", directory, partial, NULL};
+bool bundle_child_find(Job *job, const BundlePlace *place, char **ret_path) {
+        const char *arguments[] = {
+                        NULL, "find", place->directory, place->name, place->partial, NULL};
+        Talk talk = {.job = job};
+        ChildHooks hooks = {0};
+        bool ok = run(&talk, arguments, &hooks, NULL) && talk.path;
+
+        if (ok)
+                *ret_path = g_steal_pointer(&talk.path);
+        g_free(talk.path);
+        g_clear_error(&talk.error);
+        return ok;
+}
+
+bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error) {
+        const char *arguments[] = {
+                        NULL, "remove", place->directory, place->name, place->partial, NULL};
         Talk talk = {.job = job};
         ChildHooks hooks = {0};
         g_autoptr(GError) cause = NULL;

@@ -14,5 +14,9 @@
  * bundle is. The errors are those of bundle_write(); CANCELLED with the job. */
 bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GError **error);
 
-/* Removes what a child has left that is no more. A missing directory is no error. */
-bool bundle_child_remove(Job *job, const char *directory, const char *partial, GError **error);
+/* Whether it has become whole, although whoever wrote it is no more; *ret_path is where it is. */
+bool bundle_child_find(Job *job, const BundlePlace *place, char **ret_path);
+
+/* Removes what there is of it, whole or not; nothing else that has its name. A missing directory is
+ * no error. */
+bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error);

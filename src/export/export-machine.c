@@ -7,14 +7,18 @@
 #include <syslog.h>
 
 #include "backend/backend.h"
+#include "bundle/manifest.h"
 #include "export/bundle-child.h"
+#include "export/export.h"
 #include "export/live.h"
 #include "export/operations.h"
 #include "export/plan.h"
 #include "jobs/job.h"
 #include "snapshot/creation.h"
 
-#define MEMORY_PARTIAL "Partial"
+#define MEMORY_MACHINE   "Machine" /* its name */
+#define MEMORY_PARTIAL   "Partial"
+#define RESULT_DIRECTORY "ExportDirectory"
 
 /* What may be exported */
 
@@ -59,30 +63,65 @@ static bool export_admit(const void *data, const MachineFacts *facts, GError **e
         return true;
 }
 
-/* One life of the work */
+/* Places */
+
+static void place_clear(BundlePlace *place) {
+        g_free(place->directory);
+        g_free(place->name);
+        g_free(place->partial);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BundlePlace, place_clear)
+
+/* Without a subdirectory the directory itself becomes the bundle. */
+static void find_place(const Job *job, const char *machine, const char *partial, BundlePlace *ret) {
+        const ExportRequest *request = job->request;
+
+        if (request->subdirectory)
+                *ret = (BundlePlace){g_strdup(request->directory), g_strdup(machine)};
+        else
+                *ret = (BundlePlace){g_path_get_dirname(request->directory),
+                                g_path_get_basename(request->directory)};
+        ret->partial = g_strdup(partial);
+}
 
 /* Nobody else's: whoever finds it may remove it. */
 static char *new_partial_name(const char *name) {
         g_autofree char *random = g_uuid_string_random();
 
-        return g_strdup_printf(".%.80s.partial-%s", name, random);
+        return g_strdup_printf(".%.80s" MANIFEST_PARTIAL "%s", name, random);
 }
 
-/* Where the unfinished bundle lies. */
-static char *directory_of(const ExportRequest *request) {
-        return request->subdirectory ? g_strdup(request->directory)
-                                     : g_path_get_dirname(request->directory);
+/* The place that run() has remembered; false if it has not come that far. */
+static bool recall_place(const Job *job, BundlePlace *ret) {
+        const char *partial = job_recall(job, MEMORY_PARTIAL);
+        const char *machine = job_recall(job, MEMORY_MACHINE);
+
+        if (!partial || !machine)
+                return false;
+        find_place(job, machine, partial, ret);
+        return true;
 }
 
-/* The child does that itself, unless it was killed. */
-static void remove_partial(Job *job, const char *partial) {
-        g_autofree char *directory = directory_of(job->request);
+static bool remember_place(Job *job, BundlePlace *ret, GError **error) {
+        const char *machine = job->before->name;
+        g_autofree char *partial = new_partial_name(machine);
+
+        find_place(job, machine, partial, ret);
+        return job_remember(job, MEMORY_MACHINE, machine, error) &&
+               job_remember(job, MEMORY_PARTIAL, partial, error);
+}
+
+void export_discard(Job *job) {
+        g_auto(BundlePlace) place = {0};
         g_autoptr(GError) error = NULL;
 
-        if (!bundle_child_remove(job, directory, partial, &error))
-                job_log(job, LOG_WARNING, "What is left of the export in '%s' stays: %s", directory,
-                                error->message);
+        if (recall_place(job, &place) && !bundle_child_remove(job, &place, &error))
+                job_log(job, LOG_WARNING, "What is left of the export in '%s' stays: %s",
+                                place.directory, error->message);
 }
+
+/* One life of the work */
 
 /* *ret_captures: a snapshot has to be taken for it. */
 static bool check(Job *job, const char *snapshot, bool *ret_captures, GError **error) {
@@ -99,27 +138,32 @@ static bool check(Job *job, const char *snapshot, bool *ret_captures, GError **e
         return true;
 }
 
-static ExportPlan *make_plan(Job *job, const char *snapshot, const char *partial, GError **error) {
+static ExportPlan *make_plan(
+                Job *job, const char *snapshot, const BundlePlace *place, GError **error) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autoptr(ExportSource) source = NULL;
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return NULL;
         source = export_source_read(loan.domain, snapshot, error);
-        return source ? export_plan_new(source, job->request, partial, error) : NULL;
+        return source ? export_plan_new(source, job->request, place, error) : NULL;
 }
 
 static bool write_bundle(Job *job, const char *snapshot, GError **error) {
-        g_autofree char *partial = new_partial_name(job->before->name), *path = NULL;
-        g_autoptr(ExportPlan) plan = make_plan(job, snapshot, partial, error);
+        g_autofree char *path = NULL;
+        g_auto(BundlePlace) place = {0};
+        g_autoptr(ExportPlan) plan = NULL;
 
-        if (!plan || !job_remember(job, MEMORY_PARTIAL, partial, error))
+        if (!remember_place(job, &place, error))
+                return false;
+        plan = make_plan(job, snapshot, &place, error);
+        if (!plan)
                 return false;
         if (!bundle_child_write(job, plan, &path, error)) {
-                remove_partial(job, partial);
+                export_discard(job); /* it does that itself, unless it was killed */
                 return false;
         }
-        job_result(job, "ExportDirectory", path);
+        job_result(job, RESULT_DIRECTORY, path);
         return true;
 }
 
@@ -142,7 +186,7 @@ static bool write_live(Job *job, GError **error) {
         return false;
 }
 
-static bool export_run(Job *job, GError **error) {
+bool export_write(Job *job, GError **error) {
         const ExportRequest *request = job->request;
         g_autofree char *snapshot = NULL;
         bool captures;
@@ -153,39 +197,63 @@ static bool export_run(Job *job, GError **error) {
         return captures ? write_live(job, error) : write_bundle(job, snapshot, error);
 }
 
-/* The child has died with the daemon. */
-static bool export_settle(Job *job, GError **error) {
-        const char *partial = job_recall(job, MEMORY_PARTIAL);
+/* The child has died with the daemon, perhaps after its work was done. */
+static bool is_written(Job *job) {
+        g_auto(BundlePlace) place = {0};
+        g_autofree char *path = NULL;
 
-        if (partial)
-                remove_partial(job, partial);
+        if (!recall_place(job, &place) || !bundle_child_find(job, &place, &path))
+                return false;
+        job_result(job, RESULT_DIRECTORY, path);
+        return true;
+}
+
+bool export_settle(Job *job, GError **error) {
+        bool written = is_written(job);
+
+        if (!written)
+                export_discard(job);
         if (!live_settle(job, job->request, error))
                 return false;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
-                        "The service was interrupted while it exported the machine");
-        return false;
+        if (!written)
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                                "The service was interrupted while it exported the machine");
+        return written;
 }
+
+/* clang-format off */
+#define EXPORT_COMMON                                                           \
+                .signature = "sa{sv}",                                          \
+                .argument_names = "export_directory\0export_setting_data\0task\0", \
+                .action = "org.virtask1.export",                                \
+                .gerund = "Exporting",                                          \
+                .job_type = 62,                                                 \
+                .operational_status = 32773,                                    \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
+                .lane = LANE_DISK,                                              \
+                .request_size = sizeof(ExportRequest),                          \
+                .request_store = export_request_store,                          \
+                .request_load = export_request_load,                            \
+                .request_clear = export_request_clear,                          \
+                .admit = export_admit,                                          \
+                .run = export_write,                                            \
+                .settle = export_settle,                                        \
+                .progress = job_counted,                                        \
+                .cancel = creation_cancel
+/* clang-format on */
 
 const Operation operation_export_machine = {
                 .name = "system-export",
                 .interface = "VirtualMachine",
                 .member = "ExportSystemDefinition",
-                .signature = "sa{sv}",
-                .argument_names = "export_directory\0export_setting_data\0task\0",
-                .action = "org.virtask1.export",
-                .gerund = "Exporting",
-                .job_type = 62,
-                .operational_status = 32773,
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US,
-                .lane = LANE_DISK,
-                .request_size = sizeof(ExportRequest),
                 .parse = export_request_parse,
-                .request_store = export_request_store,
-                .request_load = export_request_load,
-                .request_clear = export_request_clear,
-                .admit = export_admit,
-                .run = export_run,
-                .settle = export_settle,
-                .progress = job_counted,
-                .cancel = creation_cancel,
+                EXPORT_COMMON,
+};
+
+const Operation operation_export_snapshot = {
+                .name = "snapshot-export",
+                .interface = "Snapshot",
+                .member = "Export",
+                .parse = export_request_parse_for_snapshot,
+                EXPORT_COMMON,
 };

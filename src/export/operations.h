@@ -6,3 +6,4 @@
 #include "jobs/operation.h"
 
 extern const Operation operation_export_machine;
+extern const Operation operation_export_snapshot;

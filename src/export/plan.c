@@ -2,6 +2,7 @@
 
 #include "export/plan.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "backend/saved-image.h"
@@ -188,36 +189,32 @@ static bool on_add(Planner *p, const SnapshotDefinition *snapshot, void *userdat
 
 /* The plan */
 
-static JsonObject *new_manifest(void) {
+static JsonObject *new_manifest(const char *partial) {
         JsonObject *manifest = json_object_new();
+        const char *id = g_strrstr(partial, MANIFEST_PARTIAL);
         g_autoptr(GDateTime) now = g_date_time_new_now_utc();
         g_autofree char *created = g_date_time_format_iso8601(now);
 
         json_object_set_string_member(manifest, "format", MANIFEST_FORMAT);
         json_object_set_int_member(manifest, "version", MANIFEST_VERSION);
+        if (id)
+                json_object_set_string_member(manifest, "id", id + strlen(MANIFEST_PARTIAL));
         json_object_set_string_member(manifest, "created", created);
         json_object_set_string_member(manifest, "producer", "virtask " VIRTASK_VERSION);
         json_object_set_string_member(manifest, "kind", "full");
         return manifest;
 }
 
-/* Without a subdirectory the directory itself becomes the bundle. */
-static void set_place(const Planner *p, JsonObject *object, const char *partial) {
-        const ExportRequest *request = p->request;
-        const char *machine = virDomainGetName(p->source->domain);
-        g_autofree char *parent = g_path_get_dirname(request->directory);
-        g_autofree char *own = g_path_get_basename(request->directory);
-
-        json_object_set_string_member(
-                        object, "directory", request->subdirectory ? request->directory : parent);
-        json_object_set_string_member(object, "name", request->subdirectory ? machine : own);
-        json_object_set_string_member(object, "partial", partial);
-        json_object_set_boolean_member(object, "replace_empty", !request->subdirectory);
+static void set_place(const Planner *p, JsonObject *object, const BundlePlace *place) {
+        json_object_set_string_member(object, "directory", place->directory);
+        json_object_set_string_member(object, "name", place->name);
+        json_object_set_string_member(object, "partial", place->partial);
+        json_object_set_boolean_member(object, "replace_empty", !p->request->subdirectory);
         json_object_set_string_member(object, "here", p->here);
 }
 
-static bool fill(Planner *p, const char *partial, GError **error) {
-        JsonObject *manifest = new_manifest(), *machine = json_object_new();
+static bool fill(Planner *p, const BundlePlace *place, GError **error) {
+        JsonObject *manifest = new_manifest(place->partial), *machine = json_object_new();
         JsonArray *snapshots = json_array_new();
         bool ok = export_source_check(p->source, p->request, error);
 
@@ -231,13 +228,13 @@ static bool fill(Planner *p, const char *partial, GError **error) {
         json_object_set_object_member(p->plan->object, "manifest", manifest);
         json_object_set_object_member(p->plan->object, "texts", json_object_ref(p->texts));
         json_object_set_array_member(p->plan->object, "images", json_array_ref(p->images));
-        set_place(p, p->plan->object, partial);
+        set_place(p, p->plan->object, place);
         return ok;
 }
 
 ExportPlan *export_plan_new(const ExportSource *source,
                 const ExportRequest *request,
-                const char *partial,
+                const BundlePlace *place,
                 GError **error) {
         g_autoptr(ExportPlan) plan = g_new0(ExportPlan, 1);
         g_autofree char *random = g_uuid_string_random();
@@ -253,7 +250,7 @@ ExportPlan *export_plan_new(const ExportSource *source,
         p.images = json_array_new();
         p.disks = json_array_new();
         p.here = g_strconcat("/", random, NULL); /* a path, since it stands for one */
-        ok = fill(&p, partial, error);
+        ok = fill(&p, place, error);
         g_hash_table_unref(p.names);
         g_hash_table_unref(p.copies);
         g_hash_table_unref(p.replaced);

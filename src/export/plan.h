@@ -11,18 +11,22 @@
 #include "export/settings.h"
 #include "export/source.h"
 
+/* Where the bundle is: "name" in "directory", "partial" until it is whole. */
+typedef struct BundlePlace {
+        char *directory, *name, *partial;
+} BundlePlace;
+
 typedef struct ExportPlan {
         JsonObject *object;  /* bundle/writer.h */
         GArray *descriptors; /* of int; the first one is 3 for virtask-bundle */
         ImageServer *server; /* of images that are merged on the way; NULL: none */
 } ExportPlan;
 
-/* The images stay as they are while the plan lives: QEMU can not open them for writing. "partial"
- * is the name of the unfinished bundle. FILE_IN_USE for an image that somebody writes to, and the
- * errors of export_source_check(). */
+/* The images stay as they are while the plan lives: QEMU can not open them for writing. FILE_IN_USE
+ * for an image that somebody writes to, and the errors of export_source_check(). */
 ExportPlan *export_plan_new(const ExportSource *source,
                 const ExportRequest *request,
-                const char *partial,
+                const BundlePlace *place,
                 GError **error);
 void export_plan_free(ExportPlan *plan);
 

@@ -15,22 +15,33 @@ static const char *const live_names[] = {"CaptureCrashConsistentState", "Capture
                 "CaptureAppConsistentState", NULL};
 static const char *const intent_names[] = {"BackupIntentPreserveChain", "BackupIntentMerge", NULL};
 
+static const char *const group_intent_names[] = {
+                "", "BackupIntentPreserveChain", "BackupIntentMerge", NULL};
+
 #define FIELD(member) offsetof(ExportRequest, member)
 
 /* clang-format off */
 static const OptionSpec settings[] = {
-        {"CopySnapshotConfiguration",           OPTION_ENUM,    FIELD(snapshots),        NO_SEEN, snapshot_names},
+        {"CopySnapshotConfiguration",           OPTION_ENUM,    FIELD(snapshots),        FIELD(snapshots_seen), snapshot_names},
         {"SnapshotVirtualSystem",               OPTION_OBJECT,  FIELD(snapshot),         NO_SEEN, NULL},
         {"CopyVmStorage",                       OPTION_BOOLEAN, FIELD(storage),          NO_SEEN, NULL},
         {"CopyVmRuntimeInformation",            OPTION_BOOLEAN, FIELD(runtime),          NO_SEEN, NULL},
         {"CreateVmExportSubdirectory",          OPTION_BOOLEAN, FIELD(subdirectory),     NO_SEEN, NULL},
         {"CaptureLiveState",                    OPTION_ENUM,    FIELD(live),             FIELD(live_seen), live_names},
-        {"BackupIntent",                        OPTION_ENUM,    FIELD(intent),           NO_SEEN, intent_names},
+        {"BackupIntent",                        OPTION_ENUM,    FIELD(intent),           FIELD(intent_seen), intent_names},
         {"DifferentialBackupBase",              OPTION_OBJECT,  FIELD(base),             NO_SEEN, NULL},
         {"ExcludedVirtualHardDisks",            OPTION_STRINGS, FIELD(excluded),         NO_SEEN, NULL},
         {"ExportForLiveMigration",              OPTION_BOOLEAN, FIELD(for_migration),    NO_SEEN, NULL},
         {"DisableDifferentialOfIgnoredStorage", OPTION_BOOLEAN, FIELD(without_overlays), NO_SEEN, NULL},
         {NULL,                                  0,              0,                       NO_SEEN, NULL},
+};
+
+static const OptionSpec group_settings[] = {
+        {"CopyVmStorage",              OPTION_BOOLEAN, FIELD(storage),      NO_SEEN,            NULL},
+        {"CreateVmExportSubdirectory", OPTION_BOOLEAN, FIELD(subdirectory), NO_SEEN,            NULL},
+        {"BackupIntent",               OPTION_ENUM,    FIELD(intent),       FIELD(intent_seen), group_intent_names},
+        {"DifferentialBackupBase",     OPTION_OBJECT,  FIELD(base),         NO_SEEN,            NULL},
+        {NULL,                         0,              0,                   NO_SEEN,            NULL},
 };
 /* clang-format on */
 
@@ -47,8 +58,6 @@ static bool is_of_one(const ExportRequest *request) {
 static bool check(const ExportRequest *request, GError **error) {
         bool excludes = request->excluded && *request->excluded;
 
-        if (is_of_one(request) && !request->snapshot)
-                return fail(error, "CopySnapshotConfiguration 2 and 3 need SnapshotVirtualSystem");
         if (excludes && request->snapshots == EXPORT_ALL_SNAPSHOTS)
                 return fail(error, "ExcludedVirtualHardDisks does not go together with "
                                    "CopySnapshotConfiguration 0");
@@ -68,19 +77,70 @@ static void drop_ignored(ExportRequest *request) {
                 request->storage = request->runtime = true;
 }
 
-bool export_request_parse(sd_bus_message *call, void *request, GError **error) {
-        ExportRequest *own = request;
+static bool read_request(sd_bus_message *call,
+                const OptionSpec *specs,
+                ExportRequest *request,
+                GError **error) {
         const char *directory;
 
         if (sd_bus_message_read(call, "s", &directory) < 0)
                 return fail(error, "The directory can not be read");
-        own->directory = g_strdup(directory);
-        own->storage = own->runtime = own->subdirectory = true;
-        if (!path_check(directory, error) ||
-                        !bus_options_read(call, operation_common_options, settings, own, error))
+        request->directory = g_strdup(directory);
+        request->storage = request->runtime = request->subdirectory = true;
+        return path_check(directory, error) &&
+               bus_options_read(call, operation_common_options, specs, request, error);
+}
+
+bool export_request_parse(sd_bus_message *call, void *request, GError **error) {
+        ExportRequest *own = request;
+
+        if (!read_request(call, settings, own, error))
                 return false;
         drop_ignored(own);
+        if (is_of_one(own) && !own->snapshot)
+                return fail(error, "CopySnapshotConfiguration 2 and 3 need SnapshotVirtualSystem");
         return check(own, error);
+}
+
+bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GError **error) {
+        ExportRequest *own = request;
+
+        if (!read_request(call, settings, own, error))
+                return false;
+        if (own->snapshot)
+                return fail(error, "SnapshotVirtualSystem is the snapshot that is called");
+        if (!own->snapshots_seen)
+                own->snapshots = own->intent_seen || own->base ? EXPORT_ONE_SNAPSHOT_FOR_BACKUP
+                                                               : EXPORT_ONE_SNAPSHOT;
+        if (!is_of_one(own))
+                return fail(error, "CopySnapshotConfiguration must be 2 or 3 for a snapshot");
+        drop_ignored(own);
+        return check(own, error);
+}
+
+/* Several machines can't become one directory. */
+bool export_request_parse_for_group(sd_bus_message *call, void *request, GError **error) {
+        ExportRequest *own = request;
+
+        if (!read_request(call, group_settings, own, error))
+                return false;
+        if (!own->subdirectory)
+                return fail(error, "CreateVmExportSubdirectory false is for one machine");
+        if (own->intent_seen && own->intent == 0)
+                return fail(error, "BackupIntent must be 1 (preserve the chain) or 2 (merge)");
+        own->intent = own->intent == 2 ? EXPORT_MERGE : EXPORT_PRESERVE_CHAIN;
+        own->snapshots = own->intent_seen || own->base ? EXPORT_ONE_SNAPSHOT_FOR_BACKUP
+                                                       : EXPORT_ONE_SNAPSHOT;
+        return true;
+}
+
+void export_request_for_part(const ExportRequest *whole, ExportRequest *ret) {
+        ret->directory = g_strdup(whole->directory);
+        ret->snapshots = whole->snapshots;
+        ret->intent = whole->intent;
+        ret->base = g_strdup(whole->base);
+        ret->storage = whole->storage;
+        ret->runtime = ret->subdirectory = true;
 }
 
 bool export_request_find_snapshot(

@@ -40,10 +40,11 @@ typedef struct ExportRequest {
         char *snapshot;     /* object path; NULL: none */
         char *base;         /* object path; NULL: a full export */
         char **excluded;    /* targets of disks; NULL: none */
-        bool live_seen;     /* a running machine may be exported */
-        bool storage;       /* its disks are copied */
-        bool runtime;       /* saved state and memory are copied */
-        bool subdirectory;  /* the bundle is made in the directory, named like the machine */
+        bool snapshots_seen, intent_seen;
+        bool live_seen;    /* a running machine may be exported */
+        bool storage;      /* its disks are copied */
+        bool runtime;      /* saved state and memory are copied */
+        bool subdirectory; /* the bundle is made in the directory, named like the machine */
         bool for_migration;
         bool without_overlays; /* what is not copied is named itself */
 } ExportRequest;
@@ -51,6 +52,17 @@ typedef struct ExportRequest {
 /* An operation's parse(): a directory and the settings. INVALID_ARGUMENT, and the errors of
  * path_check(). */
 bool export_request_parse(sd_bus_message *call, void *request, GError **error);
+
+/* The same for a snapshot: CopySnapshotConfiguration is 2, or 3 with BackupIntent or
+ * DifferentialBackupBase, and says so if it is given. */
+bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GError **error);
+
+/* The same for snapshots of several machines, with the settings of
+ * Msvm_CollectionSnapshotExportSettingData; their numbers of BackupIntent are 1 and 2. */
+bool export_request_parse_for_group(sd_bus_message *call, void *request, GError **error);
+
+/* The request of one of these machines, from that of all. */
+void export_request_for_part(const ExportRequest *whole, ExportRequest *ret);
 
 /* The id of the snapshot that is exported; NULL: the machine's present. "uuid" is the machine's:
  * NO_SUCH_SNAPSHOT for another machine's snapshot, and what is none. */

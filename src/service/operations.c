@@ -31,6 +31,7 @@ const Operation *const operations[] = {
                 &operation_snapshot_clear_state,
                 &operation_snapshot_rename,
                 &operation_export_machine,
+                &operation_export_snapshot,
                 &operation_collection_define,
                 &operation_collection_add_member,
                 &operation_collection_remove_member,
@@ -39,6 +40,7 @@ const Operation *const operations[] = {
                 &operation_collection_snapshot,
                 &operation_group_apply,
                 &operation_group_destroy,
+                &operation_group_export,
                 &operation_group_rename,
                 NULL,
 };

@@ -64,6 +64,7 @@ TABLE = {
         'DestroyTree': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'ClearState': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'Rename': Row('configure', 'running', 's', None),
+        'Export': Row('export', 'running', 'sa{sv}', ('/nowhere', {})),
     },
     'Collection': {
         'AddMember': Row('configure', 'running', 'o', None),
@@ -75,6 +76,7 @@ TABLE = {
     'SnapshotCollection': {
         'Apply': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'Destroy': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'ExportSnapshot': Row('export', 'running', 'sa{sv}', ('/nowhere', {})),
         'Rename': Row('configure', 'running', 's', ('other',)),
     },
     'Task': {

@@ -2,6 +2,7 @@
 
 #define MODULE "export-settings"
 
+#include "bus/bus-path.h"
 #include "export/settings.h"
 #include "support.h"
 
@@ -12,17 +13,23 @@ static sd_bus *bus;
 static GError *error;
 static ExportRequest request;
 
+typedef bool (*Parse)(sd_bus_message *call, void *request, GError **error);
+
 /* Reads the arguments in the message, and frees it. */
-static bool parse(sd_bus_message *message) {
+static bool parse_as(Parse function, sd_bus_message *message) {
         bool ok;
 
         g_clear_error(&error);
         export_request_clear(&request);
         request = (ExportRequest){0};
-        ok = export_request_parse(message, &request, &error);
+        ok = function(message, &request, &error);
         g_assert_true(ok == !error);
         sd_bus_message_unref(message);
         return ok;
+}
+
+static bool parse(sd_bus_message *message) {
+        return parse_as(export_request_parse, message);
 }
 
 #define parse_with(n, ...) parse(test_message(bus, "sa{sv}", "/srv", n, __VA_ARGS__))
@@ -109,6 +116,71 @@ static void it_goes_through_the_ledger(void) {
         export_request_clear(&loaded);
 }
 
+static void a_snapshot_is_exported_alone(void) {
+        Parse own = export_request_parse_for_snapshot;
+
+        g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 0)));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT);
+        g_assert_true(request.storage && request.runtime && request.subdirectory);
+        g_assert_true(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv", 1, "BackupIntent", "y", 0)));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
+        g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 1, "DifferentialBackupBase",
+                                                    "s", BASE)));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
+        g_assert_cmpstr(request.base, ==, BASE);
+        g_assert_false(parse_as(own, test_message(bus, "sa{sv}", "/srv", 1, "SnapshotVirtualSystem",
+                                                     "o", SNAPSHOT)));
+        for (int i = 0; i < 2; i++)
+                g_assert_false(parse_as(own, test_message(bus, "sa{sv}", "/srv", 1,
+                                                             "CopySnapshotConfiguration", "y", i)));
+}
+
+static void a_group_has_settings_of_its_own(void) {
+        Parse own = export_request_parse_for_group;
+        ExportRequest part = {0};
+
+        g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 0)));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT);
+        g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 2, "BackupIntent", "y", 2,
+                                                    "CopyVmStorage", "b", 0)));
+        g_assert_cmpuint(request.intent, ==, EXPORT_MERGE);
+        export_request_for_part(&request, &part);
+        g_assert_cmpuint(part.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
+        g_assert_cmpuint(part.intent, ==, EXPORT_MERGE);
+        g_assert_cmpstr(part.directory, ==, "/srv");
+        g_assert_true(!part.storage && part.runtime && part.subdirectory);
+        export_request_clear(&part);
+        g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 1, "BackupIntent", "s",
+                                                    "BackupIntentPreserveChain")));
+        g_assert_cmpuint(request.intent, ==, EXPORT_PRESERVE_CHAIN);
+        g_assert_false(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv", 1, "BackupIntent", "y", 0)));
+        g_assert_false(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv", 1, "BackupIntent", "s", "")));
+        g_assert_false(parse_as(own, test_message(bus, "sa{sv}", "/srv", 1,
+                                                     "CreateVmExportSubdirectory", "b", 0)));
+        g_assert_false(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv", 1, "CaptureLiveState", "y", 0)));
+}
+
+static void the_snapshot_is_one_of_the_machine(void) {
+        const char *uuid = "e2c00000-0000-4000-8000-000000000001";
+        g_autofree char *own = bus_path_snapshot(uuid, "s 1"), *id = NULL;
+
+        g_assert_true(parse_with(
+                        2, "CopySnapshotConfiguration", "y", 2, "SnapshotVirtualSystem", "o", own));
+        g_assert_true(export_request_find_snapshot(&request, uuid, &id, &error));
+        g_assert_cmpstr(id, ==, "s 1");
+        g_assert_true(!export_request_find_snapshot(
+                        &request, "e2c00000-0000-4000-8000-000000000002", &id, &error));
+        assert_error(error, NO_SUCH_SNAPSHOT);
+        g_assert_true(parse_with(0, NULL));
+        g_clear_pointer(&id, g_free);
+        g_assert_true(export_request_find_snapshot(&request, uuid, &id, &error));
+        g_assert_null(id);
+}
+
 int main(int argc, char **argv) {
         int status;
 
@@ -121,6 +193,9 @@ int main(int argc, char **argv) {
         ADD(what_does_not_go_together_is_refused);
         ADD(the_directory_is_a_path);
         ADD(it_goes_through_the_ledger);
+        ADD(a_snapshot_is_exported_alone);
+        ADD(a_group_has_settings_of_its_own);
+        ADD(the_snapshot_is_one_of_the_machine);
         status = g_test_run();
         g_clear_error(&error);
         export_request_clear(&request);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* SnapshotCollection.ExportSnapshot: Msvm_CollectionSnapshotService::ExportSnapshot. Each machine's
+ * snapshot is exported by itself, into a directory of its own; there are all of them in the end, or
+ * none. */
+
+#include "export/export.h"
+#include "collection/operations.h"
+#include "collection/together.h"
+#include "export/operations.h"
+#include "export/settings.h"
+#include "jobs/job.h"
+
+#define WIDTH 2 /* machines at a time: disks are the limit */
+
+/* The machines' requests */
+
+static void part_request(const void *request, const MachineFacts *facts, void *ret) {
+        export_request_for_part(request, ret);
+}
+
+/* The work */
+
+typedef struct Group {
+        Job *job;
+        bool (*step)(Job *part, GError **error);
+        GMutex lock;
+        GError *error; /* the first one */
+} Group;
+
+static void do_step(unsigned i, void *userdata) {
+        Group *group = userdata;
+        Job *part = group->job->parts->pdata[i];
+        g_autoptr(GError) cause = NULL;
+
+        part->caller = group->job->caller;
+        if (group->step(part, &cause))
+                return;
+        g_mutex_lock(&group->lock);
+        together_propagate(&group->error, part, cause);
+        g_mutex_unlock(&group->lock);
+}
+
+static bool do_all(Job *job, bool (*step)(Job *part, GError **error), GError **error) {
+        Group group = {.job = job, .step = step};
+
+        g_mutex_init(&group.lock);
+        if (job->parts)
+                together_do(job->parts->len, WIDTH, do_step, &group);
+        g_mutex_clear(&group.lock);
+        if (!group.error)
+                return true;
+        g_propagate_error(error, group.error);
+        return false;
+}
+
+static bool discard(Job *part, GError **error) {
+        export_discard(part);
+        return true;
+}
+
+/* The parts end with the whole, which can be cancelled until then. */
+static bool end(Job *job, bool done, GError **error) {
+        const ExportRequest *request = job->request;
+
+        if (done && job_commit(job)) {
+                job_result(job, "ExportDirectory", request->directory);
+                for (unsigned i = 0; job->parts && i < job->parts->len; i++)
+                        job_end_part(job->parts->pdata[i], NULL);
+                return true;
+        }
+        (void) do_all(job, discard, NULL);
+        return false;
+}
+
+static bool group_export_run(Job *job, GError **error) {
+        return end(job, do_all(job, export_write, error), error);
+}
+
+static bool group_export_settle(Job *job, GError **error) {
+        return end(job, do_all(job, export_settle, error), error);
+}
+
+const Operation operation_group_export = {
+                .name = "group-export",
+                .interface = "SnapshotCollection",
+                .member = "ExportSnapshot",
+                .signature = "sa{sv}",
+                .argument_names = "export_directory\0export_setting_data\0task\0",
+                .action = "org.virtask1.export",
+                .gerund = "Exporting",
+                .job_type = 62,
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US,
+                .lane = LANE_DISK,
+                .request_size = sizeof(ExportRequest),
+                .parse = export_request_parse_for_group,
+                .request_store = export_request_store,
+                .request_load = export_request_load,
+                .request_clear = export_request_clear,
+                .run = group_export_run,
+                .settle = group_export_settle,
+                .part = &operation_export_snapshot,
+                .part_request = part_request,
+};
