@@ -17,8 +17,10 @@
 
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/path.h"
 
-#define DEPTH_MAX 16U /* of what is removed; a bundle has two */
+#define DEPTH_MAX 16U  /* of what is removed; a bundle has two */
+#define BELOW_MAX 258U /* bytes of a path in a bundle and its slash: docs/EXPORT-FORMAT.md */
 
 static VirtaskError code_of(int reason) {
         switch (reason) {
@@ -61,22 +63,25 @@ static bool check_name(const char *name, GError **error) {
 }
 
 /* Links are followed once, with the rights of this process, and not any more after that: whoever
- * changes a component meanwhile does not lead us elsewhere. */
+ * changes a component meanwhile does not lead us elsewhere. They may lead to a name that nobody
+ * could have asked for, which would stand in a definition and in what we print. */
 static int open_directory(const char *path, char **ret_path, GError **error) {
         struct open_how how = {
                         .flags = O_DIRECTORY | O_RDONLY | O_CLOEXEC,
                         .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
         };
         char *real = realpath(path, NULL);
-        int fd;
+        int fd = -1;
 
         if (!real) {
                 fail(errno, "find the directory", path, error);
                 return -1;
         }
-        fd = (int) syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
-        if (fd < 0)
-                fail(errno, "open the directory", path, error);
+        if (path_check(real, error)) {
+                fd = (int) syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+                if (fd < 0)
+                        fail(errno, "open the directory", path, error);
+        }
         if (fd >= 0 && ret_path)
                 *ret_path = g_strdup(real);
         free(real);
@@ -123,7 +128,8 @@ bool place_make(const char *directory,
         ret->path = g_build_filename(real, name, NULL);
         ret->name = g_strdup(name);
         ret->partial = g_strdup(partial);
-        if (strlen(ret->path) >= PATH_MAX)
+        /* The definition names what is below. */
+        if (strlen(ret->path) + BELOW_MAX >= PATH_MAX)
                 return fail(ENAMETOOLONG, "make", ret->path, error);
         return check_free(ret, replace_empty, error) && make_partial(ret, error);
 }
