@@ -77,6 +77,15 @@ static void drop_ignored(ExportRequest *request) {
                 request->storage = request->runtime = true;
 }
 
+/* "/a/b/" is "/a/b": its last component is "b". */
+static char *without_slashes_at_end(const char *path) {
+        size_t length = strlen(path);
+
+        while (length > 1 && path[length - 1] == '/')
+                length--;
+        return g_strndup(path, length);
+}
+
 static bool read_request(sd_bus_message *call,
                 const OptionSpec *specs,
                 ExportRequest *request,
@@ -85,7 +94,7 @@ static bool read_request(sd_bus_message *call,
 
         if (sd_bus_message_read(call, "s", &directory) < 0)
                 return fail(error, "The directory can not be read");
-        request->directory = g_strdup(directory);
+        request->directory = without_slashes_at_end(directory);
         request->storage = request->runtime = request->subdirectory = true;
         return path_check(directory, error) &&
                bus_options_read(call, operation_common_options, specs, request, error);
