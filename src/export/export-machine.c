@@ -19,6 +19,7 @@
 #define MEMORY_MACHINE   "Machine" /* its name */
 #define MEMORY_PARTIAL   "Partial"
 #define RESULT_DIRECTORY "ExportDirectory"
+#define NAME_HEAD        40 /* characters of the machine's name in that of the unfinished bundle */
 
 /* What may be exported */
 
@@ -88,8 +89,9 @@ static void find_place(const Job *job, const char *machine, const char *partial,
 /* Nobody else's: whoever finds it may remove it. */
 static char *new_partial_name(const char *name) {
         g_autofree char *random = g_uuid_string_random();
+        g_autofree char *head = g_utf8_substring(name, 0, MIN(g_utf8_strlen(name, -1), NAME_HEAD));
 
-        return g_strdup_printf(".%.80s" MANIFEST_PARTIAL "%s", name, random);
+        return g_strdup_printf(".%s" MANIFEST_PARTIAL "%s", head, random);
 }
 
 /* The place that run() has remembered; false if it has not come that far. */
