@@ -124,9 +124,11 @@ static bool find_bundle(char **arguments, GError **error) {
         return false;
 }
 
+/* It can be done again, so it may end anywhere. */
 static bool remove_bundle(char **arguments, GError **error) {
         g_autofree char *path = g_build_filename(arguments[0], arguments[1], NULL);
 
+        (void) signal(SIGTERM, SIG_DFL);
         if (is_that(path, arguments[2]) && !place_remove_partial(arguments[0], arguments[1], error))
                 return false;
         return place_remove_partial(arguments[0], arguments[2], error);
@@ -156,6 +158,7 @@ int main(int argc, char **argv) {
         (void) umask(0077);
         (void) sigaction(SIGTERM, &action, NULL);
         (void) sigaction(SIGINT, &action, NULL);
+        (void) signal(SIGXFSZ, SIG_IGN); /* an error of write(), like others */
         for (unsigned i = 0; argc > 1 && i < G_N_ELEMENTS(verbs); i++) {
                 if (!g_str_equal(argv[1], verbs[i].name) || argc - 2 != verbs[i].arguments)
                         continue;

@@ -14,10 +14,14 @@
 #include "util/fd.h"
 #include "util/number.h"
 
-#define PROGRAM "virtask-bundle"
-#define MEMORY                                                                                     \
-        (UINT64_C(2) << 30) /* of its address space, and that of qemu-img; it needs some 20 MiB */
+#define PROGRAM    "virtask-bundle"
+#define MEMORY     (UINT64_C(2) << 30) /* of its address space: qemu-img has many threads */
 #define GROUPS_MAX 65536
+
+/* How long the removal of what is left may take: on a file system that hangs it takes for ever. A
+ * process that was to stop has tried it already. */
+#define REMOVAL_USEC           (60 * G_USEC_PER_SEC)
+#define REMOVAL_CANCELLED_USEC (1 * G_USEC_PER_SEC)
 
 /* What the child says. */
 typedef struct Talk {
@@ -25,6 +29,7 @@ typedef struct Talk {
         uint64_t total;
         char *path;
         GError *error;
+        gint64 begin;
 } Talk;
 
 /* It lies beside us, installed or not. */
@@ -96,6 +101,13 @@ static void on_line(const char *line, void *userdata) {
 
 static bool on_stop(void *userdata) {
         return job_is_cancelled(((Talk *) userdata)->job);
+}
+
+static bool is_late(void *userdata) {
+        const Talk *talk = userdata;
+
+        return g_get_monotonic_time() - talk->begin >=
+               (job_is_cancelled(talk->job) ? REMOVAL_CANCELLED_USEC : REMOVAL_USEC);
 }
 
 /* "arguments" has room for the program in front. */
@@ -170,8 +182,8 @@ bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GErro
 bool bundle_child_find(Job *job, const BundlePlace *place, char **ret_path) {
         const char *arguments[] = {
                         NULL, "find", place->directory, place->name, place->partial, NULL};
-        Talk talk = {.job = job};
-        ChildHooks hooks = {0};
+        Talk talk = {.job = job, .begin = g_get_monotonic_time()};
+        ChildHooks hooks = {.stop = is_late};
         bool ok = run(&talk, arguments, &hooks, NULL) && talk.path;
 
         if (ok)
@@ -184,8 +196,8 @@ bool bundle_child_find(Job *job, const BundlePlace *place, char **ret_path) {
 bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error) {
         const char *arguments[] = {
                         NULL, "remove", place->directory, place->name, place->partial, NULL};
-        Talk talk = {.job = job};
-        ChildHooks hooks = {0};
+        Talk talk = {.job = job, .begin = g_get_monotonic_time()};
+        ChildHooks hooks = {.stop = is_late};
         g_autoptr(GError) cause = NULL;
         bool ok = run(&talk, arguments, &hooks, &cause) ||
                   g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_PATH_NOT_FOUND);
