@@ -420,9 +420,13 @@ static bool run(Copier *c, GError **error) {
         GThread *hasher = g_thread_new("hash", hash, c);
         GThread *writer = c->copy->target >= 0 ? g_thread_new("write", write_out, c) : NULL;
         bool ok = send_all(c, error);
-        Block *last = take_block(c, c->data.size, 0);
-        int failure;
+        int failure = 0;
+        Block *last;
 
+        /* What waits to be written is not wanted any more. */
+        if (!ok)
+                (void) atomic_compare_exchange_strong(&c->failure, &failure, ECANCELED);
+        last = take_block(c, c->data.size, 0);
         last->is_last = true;
         last->ends_piece = ok && c->data.size == 0 && !is_sparse(c); /* an empty file */
         send(c, last);
