@@ -271,6 +271,12 @@ static int rename_without_replacing(const Place *place) {
         return renameat(place->parent, place->partial, place->parent, place->name);
 }
 
+/* Nobody may find what may be gone after a power cut. */
+static void withdraw(const Place *place) {
+        if (renameat(place->parent, place->name, place->parent, place->partial) < 0)
+                (void) remove_entry(place->parent, place->name, DEPTH_MAX);
+}
+
 bool place_publish(Place *place, bool replace_empty, GError **error) {
         if (!for_each_entry(place->directory, sync_part, 0) || fsync(place->directory) < 0)
                 return fail(errno, "sync", place->path, error);
@@ -280,7 +286,7 @@ bool place_publish(Place *place, bool replace_empty, GError **error) {
         if (fsync(place->parent) < 0) {
                 int saved = errno;
 
-                (void) renameat(place->parent, place->name, place->parent, place->partial);
+                withdraw(place);
                 return fail(saved, "sync", place->path, error);
         }
         fd_close(&place->directory);

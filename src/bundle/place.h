@@ -18,8 +18,8 @@ typedef struct Place {
 
 /* Makes the unfinished bundle "partial" (one component of a path) for a bundle with that name in
  * the directory. PATH_NOT_FOUND without the directory, FILE_EXISTS if the name is taken by anything
- * but an empty directory of the caller's choice ("replace_empty"), NAME_INVALID and PATH_TOO_LONG also
- * for what links lead to, ACCESS_DENIED, DISK_FULL. */
+ * but an empty directory of the caller's choice ("replace_empty"), NAME_INVALID and PATH_TOO_LONG
+ * also for what links lead to, ACCESS_DENIED, DISK_FULL. */
 bool place_make(const char *directory,
                 const char *name,
                 const char *partial,
