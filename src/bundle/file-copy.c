@@ -154,11 +154,21 @@ static void *write_out(void *userdata) {
 
 /* The reader */
 
+static VirtaskError code_of(int reason) {
+        switch (reason) {
+        case ENOSPC:
+        case EDQUOT:
+                return VIRTASK_ERROR_DISK_FULL;
+        case EROFS: /* a file system becomes so when it finds that it is broken */
+                return VIRTASK_ERROR_FILE_READ_ONLY;
+        default:
+                return VIRTASK_ERROR_FAILED;
+        }
+}
+
 static bool fail(int reason, GError **error) {
-        g_set_error(error, VIRTASK_ERROR,
-                        reason == ENOSPC || reason == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                             : VIRTASK_ERROR_FAILED,
-                        "Failed to copy a file: %s", g_strerror(reason));
+        g_set_error(error, VIRTASK_ERROR, (int) code_of(reason), "Failed to copy a file: %s",
+                        g_strerror(reason));
         return false;
 }
 
