@@ -18,6 +18,8 @@ NAME = 'org.virtask1'
 ROOT = '/org/virtask1'
 MANAGER = '/org/virtask1/manager'
 
+LOOK_SECONDS = 0.5  # between two looks at what no signal tells of
+
 
 class BusError(Exception):
     """An error reply."""
@@ -209,8 +211,9 @@ class Client:
     def wait(self, condition, timeout=TIMEOUT, what='it'):
         """Takes what comes until the condition holds; answers what the condition answered."""
         end = time.monotonic() + timeout
-        # It goes on ringing: a tick that comes just before the deadline must not be the last.
-        alarm = GLib.timeout_source_new(max(int(timeout * 1000), 1))
+        # It goes on ringing: a tick that comes just before the deadline must not be the last, and a process that the bus has lost is still there for
+        # a moment.
+        alarm = GLib.timeout_source_new(max(int(min(timeout, LOOK_SECONDS) * 1000), 1))
         alarm.set_callback(lambda *_: GLib.SOURCE_CONTINUE)
         alarm.attach(self._context)
         try:
