@@ -20,6 +20,7 @@ from .process import Process
 from .scratch import Scratch
 from .source import BUILD
 
+PAGE = 4096
 ROOT = 1  # the inode that the recorder gives the top
 SYNC = b'all-synced'  # a directory; whoever syncs it has called sync()
 
@@ -74,12 +75,13 @@ class PowerScratch(Scratch):
     def stop_recording(self):
         self._recorder.signal(signal.SIGUSR1)
 
-    def restore(self, image):
-        """Makes the disk what the image says."""
-        for path in self.disk.iterdir():
+    def restore(self, image, disk=None):
+        """Makes the disk (or another directory) what the image says."""
+        disk = disk or self.disk
+        for path in disk.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         for path, (mode, user, group, content) in image.items():
-            target = os.path.join(os.fsencode(self.disk), path)
+            target = os.path.join(os.fsencode(disk), path)
             if stat.S_ISDIR(mode):
                 os.mkdir(target)
             elif stat.S_ISREG(mode):
@@ -220,10 +222,36 @@ class Model:
                 image |= self.image(kept, inode, path)
         return image
 
+    def some(self, random, directory=ROOT, above=b''):
+        """The same with any part of what was not synced: the kernel writes in any order."""
+        image, node = {}, self._nodes[directory]
+        names = dict(node.synced)
+        for inode in sorted({*node.now.values(), *node.synced.values()}):
+            if random.random() < 0.5:  # what happened to it has happened
+                names = {name: other for name, other in names.items() if other != inode}
+                names |= {name: other for name, other in node.now.items() if other == inode}
+        for name, inode in sorted(names.items()):
+            node, path = self._nodes[inode], os.path.join(above, name)
+            image[path] = (node.mode, node.user, node.group, None if node.is_directory else self._some_content(node, random))
+            if node.is_directory:
+                image |= self.some(random, inode, path)
+        return image
 
-def replay(log, begin, end):
-    """Plays a recording back. Yields (operation, model) after each operation behind "begin" that changes names or syncs, and (None, model) at "end";
-    what was there at "begin" was safe."""
+    @staticmethod
+    def _some_content(node, random):
+        if node.now.version == node.synced.version:
+            return node.now
+        length = random.choice((len(node.now), len(node.synced)))
+        content = bytearray(node.synced[:length].ljust(length, b'\0'))
+        for offset in range(0, length, PAGE):
+            if random.random() < 0.5:
+                content[offset:offset + PAGE] = node.now[offset:offset + PAGE].ljust(min(PAGE, length - offset), b'\0')
+        return content
+
+
+def replay(log, begin, end, writes=False):
+    """Plays a recording back. Yields (operation, model) after each operation behind "begin" that changes names or syncs (or writes), and (None, model)
+    at "end"; what was there at "begin" was safe."""
     model, at_begin = Model(), True
     with open(log, 'rb') as recording:
         while recording.tell() < end:
@@ -232,6 +260,6 @@ def replay(log, begin, end):
                 at_begin = False
             operation = pickle.load(recording)
             model.apply(*operation)
-            if not at_begin and operation[0] not in ('write', 'size', 'owner'):
+            if not at_begin and (writes or operation[0] not in ('write', 'size', 'owner')):
                 yield operation, model
     yield None, model
