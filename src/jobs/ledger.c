@@ -32,6 +32,8 @@
 #define BLANK_BYTES  1024         /* about the first record of a task */
 #define RECORD_BYTES (256 * 1024) /* more than any record of ours has */
 #define MEMORY_BYTES (4 * 1024 * 1024)
+#define LOCK_USEC    (2 * G_USEC_PER_SEC) /* for which it may be held by what is gone in a moment */
+#define LOOK_USEC    (10 * 1000)
 
 struct Ledger {
         int directory;
@@ -77,6 +79,19 @@ static uint32_t after_last_record(int directory) {
         return ids->len > 0 ? g_array_index(ids, uint32_t, ids->len - 1) + 1 : 1;
 }
 
+/* A service that was killed may have left a process that it had just forked: it holds what the
+ * service held until it runs, sees that its parent is gone, and ends. */
+static bool lock(int directory) {
+        gint64 end = g_get_monotonic_time() + LOCK_USEC;
+
+        while (flock(directory, LOCK_EX | LOCK_NB) < 0) {
+                if (g_get_monotonic_time() >= end)
+                        return false;
+                g_usleep(LOOK_USEC);
+        }
+        return true;
+}
+
 Ledger *ledger_new(const char *state_directory, GError **error) {
         g_autofree char *path = g_build_filename(state_directory, "tasks", NULL);
         g_autofree char *text = NULL;
@@ -91,7 +106,7 @@ Ledger *ledger_new(const char *state_directory, GError **error) {
         directory = fs_open_directory(path, error);
         if (directory < 0)
                 return NULL;
-        if (flock(directory, LOCK_EX | LOCK_NB) < 0) {
+        if (!lock(directory)) {
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
                                 "The tasks in '%s' are those of another service that runs", path);
                 (void) close(directory);

@@ -14,7 +14,7 @@ typedef struct Ledger Ledger;
 typedef void (*LedgerRecord)(uint32_t id, GKeyFile *record, void *userdata);
 
 /* Opens (or makes) "tasks" in the state directory. NULL and "error" on failure, also if another
- * process has it open: it would settle tasks that run. */
+ * process has it open for longer than two seconds: it would settle tasks that run. */
 Ledger *ledger_new(const char *state_directory, GError **error);
 Ledger *ledger_free(Ledger *ledger);
 

@@ -346,8 +346,25 @@ static void memory_that_can_not_be_read_is_told(void) {
         g_string_free(loaded, TRUE);
 }
 
+static void *free_after_a_moment(void *ledger) {
+        /* Nothing tells that somebody tries to get a lock. */
+        g_usleep(G_USEC_PER_SEC / 10);
+        ledger_free(ledger);
+        return NULL;
+}
+
+/* By a process that ends with its service. */
+static void what_is_held_for_a_moment_is_waited_for(void) {
+        auto_directory directory = test_directory_new();
+        GThread *thread = g_thread_new("held", free_after_a_moment, open_ledger(directory));
+
+        ledger_free(open_ledger(directory));
+        (void) g_thread_join(thread);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
+        ADD(what_is_held_for_a_moment_is_waited_for);
         ADD(ids_begin_with_one_and_grow);
         ADD(ids_are_never_reused_over_reopening);
         ADD(an_id_is_promised_on_disk_before_it_is_given);
