@@ -100,8 +100,15 @@ static bool verify_bundle(char **arguments, GError **error) {
         Report report = {0};
         const FileHooks hooks = {on_stop, on_copied, &report};
         g_autoptr(Bundle) bundle = bundle_open(arguments[0], error);
+        uint64_t total;
 
-        return bundle && bundle_verify(bundle, &hooks, error);
+        if (!bundle || !bundle_measure(bundle, &total, error))
+                return false;
+        on_total(total, NULL);
+        if (!bundle_verify(bundle, &hooks, error))
+                return false;
+        (void) printf("done %" PRIu64 "\n", report.done);
+        return true;
 }
 
 /* Whether the bundle of that name is the one that had this name before. */

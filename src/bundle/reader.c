@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bundle/extents.h"
 #include "bundle/writer.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -131,6 +132,24 @@ bool bundle_expected(
         if (file->chunks)
                 ret->chunks = read_chunks(bundle, file, error);
         return ret->sha256 || ret->chunks;
+}
+
+bool bundle_measure(const Bundle *bundle, uint64_t *ret, GError **error) {
+        uint64_t sum = 0;
+
+        for (unsigned i = 0; i < bundle->manifest->files->len; i++) {
+                const ManifestFile *file = bundle->manifest->files->pdata[i];
+                auto_fd fd = bundle_open_file(bundle, file->name, error);
+                g_auto(ExtentList) list = {0};
+
+                if (fd < 0)
+                        return false;
+                if (!extent_list_read(fd, &list))
+                        return fail(errno, file->name, error);
+                sum += list.data_length;
+        }
+        *ret = sum;
+        return true;
 }
 
 static bool verify_file(const Bundle *bundle,

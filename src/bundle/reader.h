@@ -28,6 +28,10 @@ int bundle_open_file(const Bundle *bundle, const char *name, GError **error);
 bool bundle_expected(
                 const Bundle *bundle, const ManifestFile *file, FileDigest *ret, GError **error);
 
+/* How many bytes bundle_verify() reads: all that is no hole. INVALID_BUNDLE if a file is missing, or
+ * is none, which is known before the others are read. */
+bool bundle_measure(const Bundle *bundle, uint64_t *ret, GError **error);
+
 /* Whether each file is as it was written, and SHA256SUMS names what the manifest names. */
 bool bundle_verify(const Bundle *bundle, const FileHooks *hooks, GError **error);
 

@@ -221,6 +221,25 @@ static void no_link_is_followed(void) {
         g_assert_cmpuint(count_entries(directory, ""), ==, 2);
 }
 
+static void add_bytes(uint64_t bytes, void *userdata) {
+        *(uint64_t *) userdata += bytes;
+}
+
+static void what_a_verification_reads_is_known_before(void) {
+        auto_directory directory = new_directory();
+        g_autofree char *path = NULL;
+        g_autoptr(Bundle) bundle = NULL;
+        uint64_t total = 0, done = 0;
+        const FileHooks hooks = {.copied = add_bytes, .userdata = &done};
+
+        g_assert_true(write_as(directory, &(Hooks){0}, false, &path));
+        bundle = bundle_open(path, &error);
+        g_assert_true(bundle_measure(bundle, &total, &error));
+        g_assert_true(bundle_verify(bundle, &hooks, &error));
+        g_assert_cmpuint(total, >, 0);
+        g_assert_cmpuint(done, ==, total);
+}
+
 /* What somebody did to it */
 
 static void assert_is_bad(const char *path) {
@@ -290,6 +309,7 @@ int main(int argc, char **argv) {
         ADD(one_that_is_stopped_leaves_nothing);
         ADD(what_another_has_left_is_removed);
         ADD(no_link_is_followed);
+        ADD(what_a_verification_reads_is_known_before);
         ADD(each_change_is_seen);
         ADD(only_regular_files_are_read);
         ADD(a_directory_without_a_manifest_is_none);
