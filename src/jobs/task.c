@@ -343,6 +343,8 @@ void task_finish(Task *task) {
         task->finished = task->state_changed;
         if (!task->error) {
                 task->percent = 100;
+                /* Nobody asked one that was quick how far it is. */
+                task->bytes_total = MAX(task->bytes_total, atomic_load(&job->total));
                 task->bytes_done = task->bytes_total;
         }
         if (!task->error && job->result_object) {
@@ -364,6 +366,7 @@ void task_finish(Task *task) {
                         TASK_IS_COMPLETE | TASK_RESULT | TASK_RESULT_NAME | TASK_RETURN_VALUE |
                                         TASK_OBJECTS | TASK_STATUS_TEXT | TASK_END_TIME |
                                         TASK_EXPECTED_END_TIME | TASK_BYTES_DONE |
+                                        TASK_BYTES_TOTAL |
                                         (task->error ? TASK_ERROR | TASK_ERROR_NAME | TASK_ERROR_DESCRIPTION
                                                      : TASK_PERCENT) |
                                         (task->result_object ? TASK_RESULT_OBJECT : 0));

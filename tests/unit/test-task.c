@@ -116,6 +116,18 @@ static void success_is_hundred_percent_and_zero(void) {
         teardown();
 }
 
+static void a_quick_success_has_its_bytes_too(void) {
+        setup();
+        run_task();
+        job_progress(task->job, 300, 400);
+        (void) touched();
+        finish(VIRTASK_ERROR_NONE);
+        g_assert_cmpuint(task->bytes_total, ==, 400);
+        g_assert_cmpuint(task->bytes_done, ==, 400);
+        g_assert_true(touched() & TASK_BYTES_TOTAL);
+        teardown();
+}
+
 static void what_was_made_is_shown_after_success_only(void) {
         setup();
         task->job->result_object = g_strdup("/made/by/it");
@@ -414,6 +426,7 @@ int main(int argc, char **argv) {
         ADD(each_state_has_its_job_state);
         ADD(a_killed_task_has_another_job_state);
         ADD(success_is_hundred_percent_and_zero);
+        ADD(a_quick_success_has_its_bytes_too);
         ADD(what_was_made_is_shown_after_success_only);
         ADD(a_failure_keeps_the_percent_and_tells_the_error);
         ADD(a_cancelled_task_is_cancelled);
