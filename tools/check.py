@@ -39,7 +39,7 @@ OUTSIDE = {
     'moment': ['system/test_moment.py'],
     'snapshots': ['system/test_snapshot*.py'],
     'system': ['system/test_[ibot]*.py'],
-    'groups': ['system/test_[acp]*.py'],
+    'groups': ['system/test_[acep]*.py'],
     'bus': ['bus'],
     'auth': ['auth'],
 }
