@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "collection-ref.h"
+#include "export-setting.h"
 #include "machine-ref.h"
 #include "snapshot-ref.h"
 #include "task-info.h"
@@ -170,8 +171,9 @@ static bool connect_quietly(Session *s) {
         return s->options.bus != BUS_KIND_HOST && bus_client_connect(s) == EXIT_CODE_OK;
 }
 
-/* What the live service has of the machine that the line names. */
-static void offer_snapshots(Session *s, const char *prefix, const char *machine) {
+/* What the live service has of the machine that the line names; @option stands before each. */
+static void offer_snapshots(
+                Session *s, const char *prefix, const char *option, const char *machine) {
         _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
@@ -182,10 +184,11 @@ static void offer_snapshots(Session *s, const char *prefix, const char *machine)
                 return;
         list = inventory_snapshots_of(&inventory, ref.path, &count);
         for (size_t i = 0; i < count; i++) {
-                const char *candidate = snapshot_ref_candidate(list, count, list[i], prefix);
+                const char *words[] = {snapshot_ref_candidate(list, count, list[i],
+                                                       prefix + strlen(option)),
+                                NULL};
 
-                if (candidate)
-                        offer(prefix, candidate);
+                offer_words(prefix, option, words);
         }
 }
 
@@ -276,7 +279,7 @@ static void offer_arguments(
                 if (count == 0)
                         offer_machines(s, prefix, "");
                 else
-                        offer_snapshots(s, prefix, before[0]);
+                        offer_snapshots(s, prefix, "", before[0]);
                 break;
         case VERB_ARGUMENT_COLLECTION:
         case VERB_ARGUMENT_NEW_COLLECTION:
@@ -298,11 +301,42 @@ static void offer_arguments(
         }
 }
 
+/* "KEY=", and where a key stands already its values. */
+static void offer_settings(const char *prefix, const char *option) {
+        static const char *const yes_no[] = {"yes", "no", NULL};
+
+        for (size_t i = 0; i < EXPORT_SETTINGS; i++) {
+                const ExportSettingRow *row = export_settings + i;
+                _cleanup_free_ char *key = xasprintf("%s%s=", option, row->key);
+
+                if (strncmp(prefix, key, strlen(key)) != 0)
+                        offer(prefix, key);
+                else
+                        offer_words(prefix, key,
+                                        row->kind == EXPORT_SETTING_BOOLEAN ? yes_no : row->words);
+        }
+}
+
+/* The line so far: options are those of "verb", which has the @count words @before behind it. */
+typedef struct Line {
+        const Verb *verb;
+        char **before;
+        int count;
+} Line;
+
 /* The values of the option @name; @option stands before each. */
-static void offer_values(Session *s, const char *prefix, const char *option, const char *name) {
+static void offer_values(Session *s,
+                const Line *line,
+                const char *prefix,
+                const char *option,
+                const char *name) {
         offer_words(prefix, option, options_words(name));
-        if (strcmp(name, "vm") == 0 && connect_quietly(s))
+        if (strcmp(name, "setting") == 0)
+                offer_settings(prefix, option);
+        else if (strcmp(name, "vm") == 0 && connect_quietly(s))
                 offer_machines(s, prefix, option);
+        else if (strcmp(name, "snapshot") == 0 && line->count > 0 && connect_quietly(s))
+                offer_snapshots(s, prefix, option, line->before[0]);
 }
 
 /* The name of an option whose value is the word behind it; NULL if @word is not one. */
@@ -321,29 +355,39 @@ static const char *awaits_value(const char *word) {
         return NULL;
 }
 
+/* "--vm=al": the option with its "=", and the name of it. */
+static void offer_values_of_word(Session *s, const Line *line, const char *word) {
+        size_t length = strcspn(word, "=");
+        _cleanup_free_ char *option = xstrndup(word, length + 1);
+        _cleanup_free_ char *name = xstrndup(word + 2, length - 2);
+
+        offer_values(s, line, word, option, name);
+}
+
 /* @words are those before the one to complete, which is @word. */
 static void complete(Session *s, int count, char **words, const char *word) {
         const char *name = count > 1 ? awaits_value(words[count - 1]) : NULL;
-        const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
-        const Verb *verb;
+        bool is_option = strncmp(word, "--", 2) == 0;
+        Line line = {0};
         int first = 0;
 
-        if (options_parse(&s->options, name ? count - 1 : count, words, &first) != EXIT_CODE_OK)
-                return;
-        verb = first < count ? verb_find(words[first]) : NULL;
         if (name)
-                offer_values(s, word, "", name);
-        else if (equals) {
-                _cleanup_free_ char *option = xstrndup(word, (size_t) (equals - word) + 1);
-                _cleanup_free_ char *long_name = xstrndup(word + 2, (size_t) (equals - word) - 2);
-
-                offer_values(s, word, option, long_name);
-        } else if (*word == '-')
-                offer_options(word, verb);
+                count--;
+        if (options_parse(&s->options, count, words, &first) != EXIT_CODE_OK)
+                return;
+        if (first < count)
+                line = (Line){verb_find(words[first]), words + first + 1, count - first - 1};
+        if (name)
+                offer_values(s, &line, word, "", name);
+        else if (is_option && strchr(word, '='))
+                offer_values_of_word(s, &line, word);
+        else if (*word == '-')
+                offer_options(word, line.verb);
         else if (first >= count)
                 offer_verbs(word);
-        else if (verb && (verb->max_arguments < 0 || count - first - 1 < verb->max_arguments))
-                offer_arguments(s, verb, word, words + first + 1, count - first - 1);
+        else if (line.verb &&
+                        (line.verb->max_arguments < 0 || line.count < line.verb->max_arguments))
+                offer_arguments(s, line.verb, word, line.before, line.count);
 }
 
 ExitCode cmd_complete(Session *s, int argc, char **argv) {

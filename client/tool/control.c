@@ -12,12 +12,14 @@ static const struct {
         CommandOption option;
         const char *key;
 } flags[] = {
-        {OPTION_PAUSED,       "Paused"},
-        {OPTION_FORCE_BOOT,   "ForceBoot"},
-        {OPTION_BYPASS_CACHE, "Bypass"},
-        {OPTION_FORCE,        "Force"},
-        {OPTION_QUEUE,        "Queue"},
-        {OPTION_IGNORE_DISKS, "IgnoreNonSnapshottableDisks"},
+        {OPTION_PAUSED,         "Paused"},
+        {OPTION_FORCE_BOOT,     "ForceBoot"},
+        {OPTION_BYPASS_CACHE,   "Bypass"},
+        {OPTION_FORCE,          "Force"},
+        {OPTION_QUEUE,          "Queue"},
+        {OPTION_IGNORE_DISKS,   "IgnoreNonSnapshottableDisks"},
+        {OPTION_NEW_IDENTIFIER, "GenerateNewSystemIdentifier"},
+        {OPTION_VALIDATE,       "ValidateOnly"},
 };
 /* clang-format on */
 

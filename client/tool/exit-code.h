@@ -10,10 +10,10 @@ typedef enum ExitCode {
         EXIT_CODE_OK = 0,
         EXIT_CODE_FAILED = 1,      /* the operation failed */
         EXIT_CODE_USAGE = 2,       /* wrong command line */
-        EXIT_CODE_NOT_FOUND = 3,   /* no such machine, snapshot or task */
+        EXIT_CODE_NOT_FOUND = 3,   /* no such machine, snapshot, task or directory */
         EXIT_CODE_TIMEOUT = 4,     /* --timeout is over, the task goes on */
         EXIT_CODE_DENIED = 5,      /* not authorized */
-        EXIT_CODE_STATE = 6,       /* busy or in the wrong state */
+        EXIT_CODE_STATE = 6,       /* machine, task or file is busy or in the wrong state */
         EXIT_CODE_UNREACHABLE = 8, /* the service can not be reached */
         EXIT_CODE_CANCELLED = 130, /* cancelled, as a shell reports Ctrl-C */
 } ExitCode;

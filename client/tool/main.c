@@ -87,5 +87,6 @@ int main(int argc, char *argv[]) {
                 message_error("cannot write the output: %s", strerror(errno));
                 code = exit_code_worst(code, EXIT_CODE_FAILED);
         }
+        options_clear(&s.options);
         return (int) code;
 }

@@ -75,6 +75,18 @@ static const struct option long_options[] = {
         {"ignore-disks",        no_argument,       NULL, CODE_COMMAND + 14},
         {"children",            no_argument,       NULL, CODE_COMMAND + 15},
         {"of-collections",      no_argument,       NULL, CODE_COMMAND + 16},
+        {"setting",             required_argument, NULL, CODE_COMMAND + 17},
+        {"no-snapshots",        no_argument,       NULL, CODE_COMMAND + 18},
+        {"snapshot",            required_argument, NULL, CODE_COMMAND + 19},
+        {"live",                optional_argument, NULL, CODE_COMMAND + 20},
+        {"exclude",             required_argument, NULL, CODE_COMMAND + 21},
+        {"no-storage",          no_argument,       NULL, CODE_COMMAND + 22},
+        {"no-runtime",          no_argument,       NULL, CODE_COMMAND + 23},
+        {"no-subdirectory",     no_argument,       NULL, CODE_COMMAND + 24},
+        {"name",                required_argument, NULL, CODE_COMMAND + 25},
+        {"new-identifier",      no_argument,       NULL, CODE_COMMAND + 26},
+        {"storage",             required_argument, NULL, CODE_COMMAND + 27},
+        {"validate",            no_argument,       NULL, CODE_COMMAND + 28},
         {NULL, 0, NULL, 0},
 };
 /* clang-format on */
@@ -84,6 +96,10 @@ static const char short_options[] = "hjlqp:H:";
 static const char *const progress_words[] = {"auto", "bar", "plain", "none", NULL};
 static const char *const json_words[] = {"off", "short", "pretty", NULL};
 static const char *const color_words[] = {"auto", "always", "never", NULL};
+static const char *const live_words[] = {"crash", "saved", "application", NULL};
+
+/* What people expect of an export of a guest that runs: that it goes on from there. */
+#define LIVE_DEFAULT "saved"
 
 /* The position of @word, which is the enumeration of the same order, or -1 with a message. */
 static int parse_word(const char *option, const char *word, const char *const words[]) {
@@ -122,15 +138,51 @@ static ExitCode set_bus(Options *options, BusKind kind, const char *address) {
         return EXIT_CODE_OK;
 }
 
+/* Command options whose argument is a text set a field, or grow a list. */
+/* clang-format off */
+static const struct {
+        CommandOption option;
+        size_t field;
+        bool list;
+} texts[] = {
+        {OPTION_PROPERTY, offsetof(Options, property), false},
+        {OPTION_VM,       offsetof(Options, vm),       false},
+        {OPTION_NOTES,    offsetof(Options, notes),    false},
+        {OPTION_SNAPSHOT, offsetof(Options, snapshot), false},
+        {OPTION_NAME,     offsetof(Options, name),     false},
+        {OPTION_STORAGE,  offsetof(Options, storage),  false},
+        {OPTION_SETTING,  offsetof(Options, settings), true},
+        {OPTION_EXCLUDE,  offsetof(Options, excluded), true},
+};
+/* clang-format on */
+
+static void word_list_add(WordList *list, const char *word) {
+        list->items = array_grow(list->items, list->count, sizeof(*list->items));
+        list->items[list->count++] = word;
+}
+
+static ExitCode apply_live(Options *options, const char *argument) {
+        int word = parse_word("live", argument ? argument : LIVE_DEFAULT, live_words);
+
+        if (word < 0)
+                return EXIT_CODE_USAGE;
+        options->live = (unsigned) word;
+        return EXIT_CODE_OK;
+}
+
 static ExitCode apply_command_option(Options *options, unsigned index, const char *argument) {
         options->command_options |= 1U << index;
-        if (1U << index == OPTION_PROPERTY)
-                options->property = argument;
-        if (1U << index == OPTION_VM)
-                options->vm = argument;
-        if (1U << index == OPTION_NOTES)
-                options->notes = argument;
-        return EXIT_CODE_OK;
+        for (size_t i = 0; i < ELEMENTS(texts); i++) {
+                char *field = (char *) options + texts[i].field;
+
+                if (1U << index != texts[i].option)
+                        continue;
+                if (texts[i].list)
+                        word_list_add((WordList *) (void *) field, argument);
+                else
+                        *(const char **) (void *) field = argument;
+        }
+        return 1U << index == OPTION_LIVE ? apply_live(options, argument) : EXIT_CODE_OK;
 }
 
 static ExitCode apply_word_option(Options *options, int code, const char *argument) {
@@ -249,6 +301,12 @@ ExitCode options_parse(Options *options, int argc, char *argv[], int *ret_first)
         return EXIT_CODE_OK;
 }
 
+void options_clear(Options *options) {
+        free(options->settings.items);
+        free(options->excluded.items);
+        options->settings = options->excluded = (WordList){0};
+}
+
 const char *options_command_name(unsigned option) {
         for (size_t i = 0; long_options[i].name; i++)
                 if (long_options[i].val >= CODE_COMMAND &&
@@ -268,11 +326,18 @@ const char *options_long_name(unsigned index, bool *ret_argument, unsigned *ret_
 }
 
 const char *const *options_words(const char *long_name) {
-        if (strcmp(long_name, "progress") == 0)
-                return progress_words;
-        if (strcmp(long_name, "json") == 0)
-                return json_words;
-        if (strcmp(long_name, "color") == 0)
-                return color_words;
+        static const struct {
+                const char *name;
+                const char *const *words;
+        } rows[] = {
+                        {"progress", progress_words},
+                        {"json", json_words},
+                        {"color", color_words},
+                        {"live", live_words},
+        };
+
+        for (size_t i = 0; i < ELEMENTS(rows); i++)
+                if (strcmp(rows[i].name, long_name) == 0)
+                        return rows[i].words;
         return NULL;
 }

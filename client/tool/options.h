@@ -4,6 +4,7 @@
 /* The command line after parsing. Strings point into argv. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "exit-code.h"
@@ -37,7 +38,25 @@ typedef enum CommandOption {
         OPTION_IGNORE_DISKS = 1 << 14,
         OPTION_CHILDREN = 1 << 15,
         OPTION_OF_COLLECTIONS = 1 << 16,
+        OPTION_SETTING = 1 << 17,
+        OPTION_NO_SNAPSHOTS = 1 << 18,
+        OPTION_SNAPSHOT = 1 << 19,
+        OPTION_LIVE = 1 << 20,
+        OPTION_EXCLUDE = 1 << 21,
+        OPTION_NO_STORAGE = 1 << 22,
+        OPTION_NO_RUNTIME = 1 << 23,
+        OPTION_NO_SUBDIRECTORY = 1 << 24,
+        OPTION_NAME = 1 << 25,
+        OPTION_NEW_IDENTIFIER = 1 << 26,
+        OPTION_STORAGE = 1 << 27,
+        OPTION_VALIDATE = 1 << 28,
 } CommandOption;
+
+/* The arguments of an option that may be given several times, in their order. */
+typedef struct WordList {
+        const char **items;
+        size_t count;
+} WordList;
 
 typedef struct Options {
         BusKind bus;
@@ -62,11 +81,18 @@ typedef struct Options {
         const char *property;
         const char *vm;
         const char *notes;
+        const char *snapshot;
+        const char *name;
+        const char *storage;
+        unsigned live; /* the value of CaptureLiveState */
+        WordList settings;
+        WordList excluded;
 } Options;
 
 /* Sorts @argv as getopt does and sets the index of the first argument that is no option. Prints
  * what is wrong. */
 ExitCode options_parse(Options *options, int argc, char *argv[], int *ret_first);
+void options_clear(Options *options);
 
 static inline bool options_has(const Options *options, CommandOption option) {
         return (options->command_options & (unsigned) option) != 0;

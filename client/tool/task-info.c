@@ -59,6 +59,8 @@ static const struct {
         {"snapshot-clear-state",  "Cleared the memory of a snapshot of"},
         {"group-apply",           "Reverted to"},
         {"group-destroy",         "Deleted snapshot"},
+        {"system-export",         "Exported"},
+        {"system-import",         "Imported"},
 };
 
 static const TaskSubjectKind subject_kinds[] = {
@@ -148,9 +150,13 @@ ExitCode task_info_exit_code(const TaskInfo *t) {
 }
 
 const char *task_info_verb(const TaskInfo *t) {
+        static const char *const prefixes[] = {"vm-", "system-"};
         const char *operation = t->operation ? t->operation : "";
 
-        return strncmp(operation, "vm-", 3) == 0 ? operation + 3 : operation;
+        for (size_t i = 0; i < ELEMENTS(prefixes); i++)
+                if (has_prefix(operation, prefixes[i]))
+                        return operation + strlen(prefixes[i]);
+        return operation;
 }
 
 const char *task_info_past(const TaskInfo *t) {

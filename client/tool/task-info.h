@@ -73,7 +73,8 @@ bool task_info_is_cancelled(const TaskInfo *t);
 bool task_info_is_failed(const TaskInfo *t);
 ExitCode task_info_exit_code(const TaskInfo *t);
 
-/* "save" of vm-save, and "Saved" (or "Done" for an operation that a newer service has). */
+/* "save" of vm-save, "export" of system-export, and "Saved" (or "Done" for an operation that a
+ * newer service has). */
 const char *task_info_verb(const TaskInfo *t);
 const char *task_info_past(const TaskInfo *t);
 

@@ -102,19 +102,45 @@ static void print_collection_snapshot(Session *s, const TaskInfo *t) {
                         or_empty(t->subject_name), buffer_text(&b));
 }
 
+/* " to /srv/alpine": where an export is, as far as we may know that. NULL: it is none. */
+static char *made_export(Session *s, const TaskInfo *t) {
+        static const PropertyRow row = {"ExportDirectory", 's', 0};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = NULL;
+        _cleanup_free_ char *directory = NULL;
+
+        if (strcmp(or_empty(t->operation), "system-export") != 0)
+                return NULL;
+        results = task_private_results(s, t->path);
+        if (results)
+                (void) property_map_read(results, &row, 1, &directory);
+        return directory ? xasprintf(" to %s", directory) : NULL;
+}
+
+/* The name of the machine that an import has made, NULL if it is none. */
+static char *made_machine(Session *s, const TaskInfo *t) {
+        if (strcmp(or_empty(t->operation), "system-import") != 0 || !t->result_object)
+                return NULL;
+        return bus_client_read_string(s, t->result_object, MACHINE_INTERFACE, "Name");
+}
+
 /* "Reverted alpine to base" */
 static char *tell_success(Session *s, const TaskInfo *t, const TaskReportMode *mode) {
-        _cleanup_free_ char *id = made_snapshot(s, t);
-        _cleanup_free_ char *past = id ? xasprintf("Took snapshot %s of", id) : NULL;
+        _cleanup_free_ char *id = NULL, *past = NULL, *directory = NULL, *machine = NULL;
+        const char *subject;
 
         if (mode->sentence)
                 return xstrdup(mode->sentence);
+        id = made_snapshot(s, t);
+        past = id ? xasprintf("Took snapshot %s of", id) : NULL;
+        directory = made_export(s, t);
+        machine = made_machine(s, t);
+        subject = machine ? machine : t->subject_name;
         return xasprintf("%s %s%s",
                         past         ? past
                         : mode->past ? mode->past
                                      : task_info_past(t),
-                        t->subject_name ? t->subject_name : or_empty(t->description),
-                        or_empty(mode->suffix));
+                        subject ? subject : or_empty(t->description),
+                        directory ? directory : or_empty(mode->suffix));
 }
 
 static void print_success(Session *s, const TaskInfo *t, const TaskReportMode *mode) {

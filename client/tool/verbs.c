@@ -21,6 +21,13 @@
         (OPTION_DISKS_ONLY | OPTION_RECOVERY | OPTION_QUIESCE | OPTION_NOTES |                     \
                         OPTION_IGNORE_DISKS | OPTION_QUEUE)
 
+#define EXPORT_OPTIONS                                                                             \
+        (OPTION_SETTING | OPTION_NO_SNAPSHOTS | OPTION_SNAPSHOT | OPTION_LIVE | OPTION_EXCLUDE |   \
+                        OPTION_NO_STORAGE | OPTION_NO_RUNTIME | OPTION_NO_SUBDIRECTORY |           \
+                        OPTION_QUEUE)
+
+#define IMPORT_OPTIONS (OPTION_NAME | OPTION_NEW_IDENTIFIER | OPTION_STORAGE | OPTION_VALIDATE)
+
 #define COLLECTION_SNAPSHOT_OPTIONS                                                                \
         (OPTION_RECOVERY | OPTION_QUIESCE | OPTION_NOTES | OPTION_IGNORE_DISKS | OPTION_QUEUE)
 
@@ -45,6 +52,9 @@ const Verb verbs[] = {
         {NULL,          "delete-snapshot",            "VM SNAPSHOT [--children]",        "Remove a snapshot, or all below it too",             SNAPSHOT,                  2, 2,  OPTION_CHILDREN | OPTION_QUEUE,                   true,  cmd_remove_snapshot},
         {NULL,          "clear-snapshot",             "VM SNAPSHOT",                     "Remove the memory of a snapshot",                    SNAPSHOT,                  2, 2,  OPTION_QUEUE,                                     true,  cmd_remove_snapshot},
         {NULL,          "rename-snapshot",            "VM SNAPSHOT NEWNAME",             "Give a snapshot another name",                       SNAPSHOT,                  3, 3,  0,                                                true,  cmd_rename_snapshot},
+        {"Exports",     "export",                     "VM DIRECTORY [--live]",           "Write a machine into a directory",                   VERB_ARGUMENT_ONE_MACHINE, 2, 2,  EXPORT_OPTIONS,                                   true,  cmd_export},
+        {NULL,          "verify",                     "DIRECTORY",                       "Check that an export is as it was written",          VERB_ARGUMENT_FILE,        1, 1,  0,                                                false, cmd_verify},
+        {NULL,          "import",                     "DIRECTORY [--name=NAME]",         "Make a machine of an export",                        VERB_ARGUMENT_FILE,        1, 1,  IMPORT_OPTIONS,                                   true,  cmd_import},
         {"Collections", "collections",                "",                                "Show all collections of machines",                   NONE,                      0, 0,  0,                                                true,  cmd_collections},
         {NULL,          "collection",                 "COLLECTION",                      "Show the members of a collection and its snapshots", COLLECTION,                1, 1,  0,                                                true,  cmd_collection},
         {NULL,          "define-collection",          "NAME [MEMBER...]",                "Make a collection of machines that belong together", NEW_COLLECTION,            1, -1, OPTION_OF_COLLECTIONS,                            true,  cmd_define_collection},

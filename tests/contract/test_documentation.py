@@ -54,3 +54,35 @@ def test_the_readme_begins_with_the_two_commands():
     text = (SOURCE / 'README.md').read_text(encoding='utf-8')
     commands = re.findall(r'^    (\S.*)$', text, re.MULTILINE)
     assert [command.split()[0] for command in commands[:2]] == ['./demo', './check']
+
+
+def settings_of(path):
+    """The settings of an export in a table of C: their names, and what kind they are."""
+    return re.findall(r'^ +\{"(\w+)", +(?:EXPORT_SETTING|OPTION)_(\w+),', (SOURCE / path).read_text(encoding='utf-8'), re.MULTILINE)
+
+
+def test_the_tool_has_the_settings_of_the_service():
+    kinds = {'ENUM': 'WORD', 'STRINGS': 'TARGETS'}
+    of_service = [(key, kinds.get(kind, kind)) for key, kind in settings_of('src/export/settings.c')]
+    assert len(of_service) == 11
+    assert settings_of('client/tool/export-setting.c') == of_service
+
+
+def test_the_tool_has_the_words_of_the_service():
+    def words(path):
+        text = (SOURCE / path).read_text(encoding='utf-8')
+        return re.findall(r'"((?:Export\w*Snapshot|Capture\w+State|BackupIntent\w)\w*)"', text.partition('clang-format off')[0])
+
+    assert len(words('src/export/settings.c')) == 9
+    assert words('client/tool/export-setting.c') == words('src/export/settings.c')
+    assert all(f'**{word}**' in (SOURCE / 'man/virtask.1.rst').read_text(encoding='utf-8') for word in words('src/export/settings.c'))
+
+
+def test_the_manual_has_the_commands_and_options_of_the_tool():
+    text = (SOURCE / 'man/virtask.1.rst').read_text(encoding='utf-8')
+    table = (SOURCE / 'client/tool/verbs.c').read_text(encoding='utf-8')
+    verbs = re.findall(r'^ +\{(?:NULL|"\w+"), +"([a-z-]+)"', table, re.MULTILINE)
+    options = re.findall(r'^ +\{"([a-z-]+)", +\w+_argument', (SOURCE / 'client/tool/options.c').read_text(encoding='utf-8'), re.MULTILINE)
+    assert len(verbs) > 40 and len(options) > 40
+    assert [verb for verb in verbs if f'**{verb}**' not in text] == []
+    assert [option for option in options if f'**--{option}**' not in text] == []

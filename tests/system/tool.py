@@ -9,7 +9,7 @@ import subprocess
 from harness import BUILD
 from harness.process import TIMEOUT
 
-OK, FAILED, USAGE, NOT_FOUND, STATE, CANCELLED = 0, 1, 2, 3, 6, 130
+OK, FAILED, USAGE, NOT_FOUND, DENIED, STATE, CANCELLED = 0, 1, 2, 3, 5, 6, 130
 
 
 class Tool:
@@ -19,8 +19,8 @@ class Tool:
         self.environment = {**os.environ, 'DBUS_SYSTEM_BUS_ADDRESS': house.bus.address, 'TZ': 'UTC',
                             'PATH': f'{BUILD}:{os.environ["PATH"]}'}
 
-    def start(self, *arguments, locale='C.UTF-8'):
-        return subprocess.Popen([BUILD / 'virtask', *arguments], text=True, env={**self.environment, 'LC_ALL': locale},
+    def start(self, *arguments, locale='C.UTF-8', directory=None):
+        return subprocess.Popen([BUILD / 'virtask', *arguments], text=True, env={**self.environment, 'LC_ALL': locale}, cwd=directory,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def run(self, *arguments, code=OK, **keywords):

@@ -17,7 +17,7 @@
 static void the_states_of_a_machine_are_exit_code_6(void) {
         static const char *const names[] = {"NotRunning", "AlreadyRunning", "RunningOrSaved",
                         "NoSavedState", "AlreadyPaused", "NotPaused", "MachineActive",
-                        "InvalidState", "InUse", "NotCancelable", "AlreadyComplete"};
+                        "InvalidState", "InUse", "FileInUse", "NotCancelable", "AlreadyComplete"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
                 g_autofree char *name = g_strconcat(ERROR_PREFIX, names[i], NULL);
@@ -31,6 +31,8 @@ static void each_kind_of_error_has_its_exit_code(void) {
         g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "DiskFull"), ==, EXIT_CODE_FAILED);
         g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "NoSuchTask"), ==, EXIT_CODE_NOT_FOUND);
         g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "NoSuchSnapshot"), ==, EXIT_CODE_NOT_FOUND);
+        g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "PathNotFound"), ==, EXIT_CODE_NOT_FOUND);
+        g_assert_cmpint(exit_code_of_error(ERROR_PREFIX "InvalidBundle"), ==, EXIT_CODE_FAILED);
         g_assert_cmpint(exit_code_of_error(ERROR_DBUS "UnknownObject"), ==, EXIT_CODE_NOT_FOUND);
         g_assert_cmpint(exit_code_of_error(ERROR_DBUS "AccessDenied"), ==, EXIT_CODE_DENIED);
         g_assert_cmpint(exit_code_of_error(ERROR_DBUS "ServiceUnknown"), ==, EXIT_CODE_UNREACHABLE);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* export and import: a machine into a directory, and back. The service does both with the rights of
+ * whoever calls, so all that is checked here is the line. */
+
+#include "control.h"
+#include "directory.h"
+#include "export-setting.h"
+#include "machine-ref.h"
+#include "message.h"
+#include "snapshot-ref.h"
+#include "verbs.h"
+#include "wait-task.h"
+
+/* ---- export ---- */
+
+/* Snapshots may be named as everywhere; what begins with a slash is a path already. */
+static ExitCode resolve_objects(ExportSettings *settings, Session *s, const ObjectRef *machine) {
+        for (size_t i = 0; i < EXPORT_SETTINGS; i++) {
+                char **value = settings->values + i;
+                _cleanup_(object_ref_clear) ObjectRef snapshot = {0};
+                ExitCode code;
+
+                if (export_settings[i].kind != EXPORT_SETTING_OBJECT || !*value || **value == '/')
+                        continue;
+                code = snapshot_ref_resolve(&snapshot, s, machine, *value);
+                if (code != EXIT_CODE_OK)
+                        return code;
+                string_replace(value, snapshot.path);
+        }
+        return EXIT_CODE_OK;
+}
+
+static int append_export(sd_bus_message *m,
+                const char *directory,
+                const ExportSettings *settings,
+                const Options *options) {
+        int r = sd_bus_message_append(m, "s", directory);
+
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r >= 0)
+                r = control_append_flags(m, options);
+        if (r >= 0)
+                r = export_settings_append(m, settings);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+ExitCode cmd_export(Session *s, const char *verb, char **arguments) {
+        static const TaskReportMode report = {0};
+        _cleanup_(export_settings_clear) ExportSettings settings = {0};
+        _cleanup_(object_ref_clear) ObjectRef machine = {0};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *directory = directory_from_argument(&s->options, arguments[1]);
+        _cleanup_free_ char *what = NULL;
+        ExitCode code = directory ? export_settings_read(&settings, &s->options) : EXIT_CODE_USAGE;
+
+        if (code == EXIT_CODE_OK)
+                code = machine_ref_resolve(&machine, s, arguments[0]);
+        if (code == EXIT_CODE_OK)
+                code = resolve_objects(&settings, s, &machine);
+        if (code != EXIT_CODE_OK)
+                return code;
+        m = bus_client_new_call(s, machine.path, MACHINE_INTERFACE, "ExportSystemDefinition");
+        if (append_export(m, directory, &settings, &s->options) < 0) {
+                message_error("the directory is not UTF-8, or a setting is no object path");
+                return EXIT_CODE_USAGE;
+        }
+        what = xasprintf("export %s", machine.name);
+        return task_wait_for_call(s, m, what, machine.name, &report);
+}
+
+/* ---- import ---- */
+
+static int append_text(sd_bus_message *m, const char *key, const char *text) {
+        return text ? sd_bus_message_append(m, "{sv}", key, "s", text) : 0;
+}
+
+static int append_import(sd_bus_message *m,
+                const char *directory,
+                const char *storage,
+                const Options *options) {
+        int r = sd_bus_message_append(m, "s", directory);
+
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        if (r >= 0)
+                r = control_append_flags(m, options);
+        if (r >= 0)
+                r = append_text(m, "Name", options->name);
+        if (r >= 0)
+                r = append_text(m, "StorageDirectory", storage);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+ExitCode cmd_import(Session *s, const char *verb, char **arguments) {
+        const char *option = s->options.storage;
+        _cleanup_free_ char *directory = directory_from_argument(&s->options, arguments[0]);
+        _cleanup_free_ char *storage =
+                        directory && option ? directory_from_argument(&s->options, option) : NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *what = NULL, *sentence = NULL;
+        TaskReportMode report = {0};
+
+        if (!directory || (option && !storage))
+                return EXIT_CODE_USAGE;
+        m = bus_client_new_call(s, MANAGER_PATH, MANAGER_INTERFACE, "ImportSystemDefinition");
+        if (append_import(m, directory, storage, &s->options) < 0) {
+                message_error("the directory or the name is not UTF-8");
+                return EXIT_CODE_USAGE;
+        }
+        what = xasprintf("import %s", directory);
+        sentence = xasprintf("%s can be imported", directory);
+        if (options_has(&s->options, OPTION_VALIDATE))
+                report.sentence = sentence;
+        return task_wait_for_call(s, m, what, NULL, &report);
+}

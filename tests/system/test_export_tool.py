@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The commands of the tool about exports, on real guests."""
+
+import itertools
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+
+import pytest
+from harness import BUILD, Scratch
+from harness.process import TIMEOUT
+from qemu_house import House, run, second_disk
+from tool import CANCELLED, DENIED, FAILED, NOT_FOUND, STATE, USAGE, Tool
+
+LARGE = 256 << 20
+numbers = itertools.count(1)
+
+SETTINGS = ['CopySnapshotConfiguration', 'SnapshotVirtualSystem', 'CopyVmStorage', 'CopyVmRuntimeInformation', 'CreateVmExportSubdirectory',
+            'CaptureLiveState', 'BackupIntent', 'DifferentialBackupBase', 'ExcludedVirtualHardDisks', 'ExportForLiveMigration',
+            'DisableDifferentialOfIgnoredStorage']
+
+
+@pytest.fixture(scope='module')
+def house():
+    """On embed alone: what is below makes no difference to the tool."""
+    with Scratch() as scratch:
+        yield House(scratch, 'embed')
+
+
+@pytest.fixture(scope='module')
+def tool(house):
+    return Tool(house)
+
+
+@pytest.fixture(scope='module')
+def machine(house):
+    """It is off, and has a second disk."""
+    return house.register('web', boot=False, memory=32, devices=second_disk(house.scratch, 'web', '64M'))
+
+
+@pytest.fixture(scope='module')
+def large(house):
+    """A machine whose export takes a moment."""
+    machine = house.register('large', boot=False, memory=32, devices=second_disk(house.scratch, 'large', '1G'))
+    run('qemu-io', '-f', 'qcow2', '-c', f'write -P 7 0 {LARGE}', house.scratch / 'large-data.qcow2')
+    return machine
+
+
+@pytest.fixture
+def directory(house):
+    path = house.scratch / f'to{next(numbers)}'
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def bundle(tool, machine, directory):
+    """An export that this test may spoil."""
+    tool.run('export', machine.name, directory)
+    return directory / machine.name
+
+
+def manifest(path):
+    return json.loads((path / 'manifest.json').read_text(encoding='utf-8'))
+
+
+def disks(path):
+    return [disk['target'] for disk in manifest(path)['disks']]
+
+
+# --- Export ---
+
+def test_an_export_says_where_it_is(tool, machine, directory):
+    text = tool.say('export', machine.name, directory)
+    assert re.fullmatch(rf'Exported web to {directory}/web \([\d.]+ [KM]iB, .*s\)\n', text)
+    subprocess.run(['sha256sum', '--quiet', '--strict', '-c', 'SHA256SUMS'], cwd=directory / 'web', check=True)
+    assert re.fullmatch(rf'{directory}/web is whole \([\d.]+ [KM]iB, .*s\)\n', tool.say('verify', directory / 'web'))
+
+
+def test_a_directory_is_where_the_user_stands(tool, machine, directory):
+    assert f'Exported web to {directory}/web (' in tool.say('export', 'web', '.', directory=directory)
+    (directory / 'deep').mkdir()
+    assert f' to {directory}/here (' in tool.say('export', 'web', '../here/', '--no-subdirectory', directory=directory / 'deep')
+    assert f' to {directory}/deep (' in tool.say('export', 'web', '.', '--no-subdirectory', directory=directory / 'deep')
+    assert 'is whole' in tool.say('verify', 'web', directory=directory)
+
+
+def test_json_has_the_place(tool, machine, directory):
+    task = tool.read('export', 'web', str(directory))
+    assert (task['operation'], task['state'], task['machine']) == ('system-export', 'done', 'web')
+    assert task['result'] == {'ExportDirectory': f'{directory}/web'}
+    assert task['bytes_done'] == task['bytes_total'] > 0
+
+
+def test_without_waiting_the_task_is_named(tool, machine, directory):
+    match = re.fullmatch(r'Task (\d+): export web\n', tool.say('export', 'web', directory, '--no-wait'))
+    assert re.fullmatch(rf'Exported web to {directory}/web \(.*\)\n', tool.say('wait', match[1]))
+    number = tool.say('export', 'web', directory, '--no-wait', '--quiet').strip()
+    assert 'web' in tool.fail(FAILED, 'wait', number)
+
+
+@pytest.mark.parametrize('words, expected', [
+    ([], ['hda', 'hdb']),
+    (['--no-snapshots', '--exclude=hdb'], ['hda']),
+    (['--no-snapshots', '--exclude', 'hda', '--exclude', 'hdb'], []),
+    (['--setting=CopySnapshotConfiguration=ExportNoSnapshots', '--setting=ExcludedVirtualHardDisks=hda,hdb'], []),
+])
+def test_disks_can_be_left_out(tool, machine, directory, words, expected):
+    tool.run('export', 'web', directory, *words)
+    assert disks(directory / 'web') == expected
+
+
+def test_snapshots_are_named_as_everywhere(tool, house, directory):
+    machine = house.register('snapped', boot=False, memory=32)
+    for name in ('first one', 'second'):
+        tool.run('snapshot', 'snapped', name)
+    for words, expected in (([], 2), (['--no-snapshots'], 0)):
+        place = directory / str(len(words))
+        tool.run('export', 'snapped', place, '--no-subdirectory', *words)
+        assert len(manifest(place)['snapshots']) == expected
+    for number, name in enumerate(['first one', 'first-one', f'{machine.path}/snapshot/first_2done']):
+        tool.run('export', 'snapped', directory / f'one{number}', '--no-subdirectory', f'--snapshot={name}')
+        assert manifest(directory / f'one{number}')['snapshots'] == []
+    assert '(try: first one, first-one, ' in tool.fail(NOT_FOUND, 'export', 'snapped', directory, '--snapshot=firts')
+    assert tool.complete('export', 'snapped', 'to', '--snapshot=f') == ['--snapshot=first-one']
+    assert tool.complete('export', 'snapped', '--snapshot', 's') == ['second']
+
+
+def test_a_saved_state_can_be_left_out(tool, house, directory):
+    house.register('saved', memory=32)
+    tool.run('save', 'saved')
+    tool.run('export', 'saved', directory / 'with', '--no-subdirectory')
+    tool.run('export', 'saved', directory / 'without', '--no-subdirectory', '--no-runtime')
+    assert [manifest(directory / name)['machine']['saved-state'] for name in ('with', 'without')] == ['state/saved', None]
+
+
+# --- What is refused ---
+
+@pytest.mark.parametrize('words, complaint', [
+    (['--setting=CopyVmStorag=yes'], 'there is no setting "CopyVmStorag" (try: CopyVmStorage'),
+    (['--setting=CopyVmStorage'], '--setting needs KEY=VALUE'),
+    (['--setting=CaptureLiveState=saved'], 'CaptureLiveState can not be "saved" (try: CaptureCrashConsistentState, '),
+    (['--live=x'], '--live can not be "x"'),
+    (['--exclude=hdb'], '--exclude needs --no-snapshots or --snapshot'),
+    (['--no-snapshots', '--snapshot=x'], 'exclude each other'),
+    (['--name=x'], '"export" does not take --name'),
+    (['more'], 'usage: virtask export VM DIRECTORY'),
+])
+def test_a_wrong_line_does_nothing(tool, machine, directory, words, complaint):
+    assert complaint in tool.fail(USAGE, 'export', 'web', directory, *words)
+    assert not list(directory.iterdir())
+
+
+def test_what_the_service_refuses_has_an_exit_code(tool, house, machine, directory):
+    assert 'no virtual machine "nobody"' in tool.fail(NOT_FOUND, 'export', 'nobody', directory)
+    tool.fail(NOT_FOUND, 'export', 'web', directory / 'missing')
+    assert 'ExcludedVirtualHardDisks' in tool.fail(FAILED, 'export', 'web', directory, '--setting=ExcludedVirtualHardDisks=hda',
+                                                   '--setting=CopySnapshotConfiguration=0')
+    assert not list(directory.iterdir())
+    tool.run('export', 'web', directory)
+    before = manifest(directory / 'web')
+    assert str(directory) in tool.fail(FAILED, 'export', 'web', directory)
+    assert manifest(directory / 'web') == before
+    with subprocess.Popen(['qemu-io', '-f', 'qcow2', house.scratch / 'web-data.qcow2'], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as writer:
+        writer.stdin.write(b'write 0 1k\n')
+        writer.stdin.flush()
+        writer.stdout.readline()
+        tool.fail(STATE, 'export', 'web', directory / 'second', '--no-subdirectory')
+        writer.stdin.close()
+
+
+# --- Progress and its end ---
+
+def workers(house):
+    """Processes of the daemon that write bundles."""
+    for task in pathlib.Path(f'/proc/{house.daemon.pid}/task').iterdir():
+        for child in (task / 'children').read_text(encoding='ascii').split():
+            if b'virtask-bundle' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes():
+                yield int(child)
+
+
+def written(directory):
+    """How much of the bundle lies there already."""
+    return max((path.stat().st_blocks * 512 for path in directory.glob('.large.partial-*/disks/hdb.qcow2')), default=0)
+
+
+def begin_stuck(tool, house, directory):
+    """Stops the worker in the middle of an export. The tool and the worker; None if we were too late."""
+    process = tool.start('export', 'large', directory)
+    while process.poll() is None and written(directory) < 8 << 20:
+        house.pass_time(0.001)  # nobody tells of that
+    for worker in workers(house):
+        os.kill(worker, signal.SIGSTOP)
+        if written(directory) < LARGE - (32 << 20):
+            return process, worker
+        os.kill(worker, signal.SIGCONT)
+    process.communicate(timeout=TIMEOUT)
+    shutil.rmtree(directory / 'large')
+    return None
+
+
+@pytest.fixture
+def stuck(tool, house, large, directory):
+    """An export in the middle, whose worker is stopped."""
+    process, worker = next(filter(None, (begin_stuck(tool, house, directory) for _ in range(20))))
+    yield process, worker
+    if process.poll() is None:
+        os.kill(worker, signal.SIGCONT)
+        process.communicate(timeout=TIMEOUT)
+
+
+def test_progress_has_bytes(house, large, stuck, directory):
+    process, worker = stuck
+    task = house.client.get(large.path, 'VirtualMachine', 'ActiveTasks')[0]
+    house.client.wait(lambda: house.client.get(task, 'Task', 'BytesDone') > 0, what='bytes')
+    os.kill(worker, signal.SIGCONT)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert re.fullmatch(rf'Exported large to {directory}/large \(25[67] MiB, .*\)\n', output)
+    assert re.search(r'^Exporting large: \d+ %  .*\d/25[67] MiB', errors, re.MULTILINE), errors
+
+
+def test_ctrl_c_leaves_nothing(tool, large, stuck, directory):
+    process, worker = stuck
+    process.send_signal(signal.SIGINT)
+    line = process.stderr.readline()
+    while line and 'Cancelling task' not in line:
+        line = process.stderr.readline()
+    os.kill(worker, signal.SIGCONT)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output) == (CANCELLED, '')
+    assert re.search(r'virtask: task \d+ cancelled; large is turned-off\n', errors)
+    assert not list(directory.iterdir())
+    assert 'Exported large' in tool.say('export', 'large', directory)
+
+
+def read_terminal(fd):
+    """What is printed to a terminal until its other side is closed."""
+    text = b''
+    while select.select([fd], [], [], TIMEOUT)[0]:
+        try:
+            part = os.read(fd, 65536)
+        except OSError:
+            part = b''
+        if not part:
+            break
+        text += part
+    return text.decode()
+
+
+@pytest.mark.parametrize('command', ['export', 'verify'])
+def test_a_terminal_has_a_bar(tool, house, large, directory, command):
+    if command == 'verify':
+        tool.run('export', 'large', directory)
+    words = ['export', 'large', directory] if command == 'export' else ['verify', directory / 'large']
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(BUILD / 'virtask', ['virtask', *map(str, words), '--progress=bar'], {**tool.environment, 'LC_ALL': 'C.UTF-8', 'TERM': 'xterm'})
+    text = read_terminal(fd)
+    assert os.waitpid(pid, 0)[1] == 0
+    os.close(fd)
+    assert re.search(r'(Exporting|Verifying) \S+ +\[[█·]+\] +\d+ %  .*MiB', text) or 'ms)' in text, text
+
+
+# --- Verify ---
+
+def test_verify_needs_no_service(tool, bundle):
+    environment = {**tool.environment, 'DBUS_SYSTEM_BUS_ADDRESS': 'unix:path=/nonexistent'}
+    done = subprocess.run([BUILD / 'virtask', 'verify', bundle], env=environment, capture_output=True, text=True, check=True)
+    assert 'is whole' in done.stdout
+    assert tool.say('verify', bundle, '--quiet') == ''
+    document = tool.read('verify', str(bundle))
+    assert document.pop('duration_us') > 0 and document.pop('bytes_done') > 0
+    assert document == {'command': 'verify', 'directory': str(bundle), 'state': 'done', 'error': None}
+
+
+def spoil(path):
+    with path.open('r+b') as file:
+        file.seek(100)
+        file.write(b'!')
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+@pytest.mark.parametrize('damage', [spoil, cut, pathlib.Path.unlink])
+@pytest.mark.parametrize('name', ['machine.xml', 'disks/hda.raw', 'disks/hdb.qcow2', 'SHA256SUMS', 'manifest.json'])
+def test_each_damage_is_found(tool, bundle, name, damage):
+    damage(bundle / name)
+    assert re.match(rf'virtask: {bundle} is not whole: .', tool.fail(FAILED, 'verify', bundle))
+    output, errors = tool.run('verify', bundle, '--json', code=FAILED)
+    document = json.loads(output)
+    assert (document['state'], document['error']['name'], errors) == ('failed', 'org.virtask1.Error.InvalidBundle', '')
+    assert document['error']['message']
+
+
+def test_what_can_not_be_read_is_not_whole(tool, directory):
+    assert 'No such file' in tool.fail(NOT_FOUND, 'verify', directory / 'missing')
+    tool.fail(FAILED, 'verify', directory)
+    assert '"verify" does not take --host' in tool.fail(USAGE, 'verify', directory, '--host=x')
+
+
+@pytest.mark.root
+def test_verify_has_the_rights_of_the_user(tool, bundle):
+    done = subprocess.run(['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups', BUILD / 'virtask', 'verify', bundle],
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (DENIED, '')
+    assert 'Permission denied' in done.stderr
+
+
+def test_verify_can_be_stopped(tool, large, directory):
+    tool.run('export', 'large', directory)
+    process = tool.start('verify', directory / 'large')
+    children = pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children')
+    child = None
+    while child is None:  # from fork() to exec() it is called as we are
+        for pid in children.read_text(encoding='ascii').split():
+            if b'virtask-bundle' in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes():
+                child = int(pid)
+    os.kill(child, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    os.kill(child, signal.SIGCONT)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output) == (CANCELLED, '')
+    assert 'is not known' in errors
+
+
+def test_a_missing_program_is_told(tool, bundle, directory):
+    alone = directory / 'virtask'
+    shutil.copy(BUILD / 'virtask', alone)
+    done = subprocess.run([alone, 'verify', bundle], capture_output=True, text=True, check=False)
+    if not shutil.which('virtask-bundle', path='/usr/libexec:/usr/local/libexec'):
+        assert done.returncode == FAILED and 'cannot find virtask-bundle in ' in done.stderr
+
+
+# --- Completion and help ---
+
+def test_settings_are_completed(tool):
+    assert tool.complete('export', 'web', 'to', '--setting=') == [f'--setting={key}=' for key in SETTINGS]
+    assert tool.complete('export', 'web', '--setting', 'Back') == ['BackupIntent=']
+    assert tool.complete('export', '--setting=BackupIntent=') == [
+        '--setting=BackupIntent=BackupIntentPreserveChain', '--setting=BackupIntent=BackupIntentMerge']
+    assert tool.complete('export', '--setting', 'CopyVmStorage=') == ['CopyVmStorage=yes', 'CopyVmStorage=no']
+    assert tool.complete('export', '--live=') == ['--live=crash', '--live=saved', '--live=application']
+
+
+def test_words_are_completed(tool, machine):
+    assert 'web' in tool.complete('export', '')
+    assert tool.complete('export', 'web', '') == []  # the shell knows directories better
+    assert tool.complete('verify', '') == tool.complete('import', '') == []
+    assert tool.complete('import', '--n') == ['--no-wait', '--no-block', '--no-pager', '--no-legend', '--no-ask-password', '--name=',
+                                              '--new-identifier']
+
+
+def test_help_has_the_commands(tool):
+    text = tool.say('help')
+    for verb in ('export VM DIRECTORY', 'verify DIRECTORY', 'import DIRECTORY'):
+        assert re.search(rf'^  {verb}', text, re.MULTILINE)
+    assert '--no-subdirectory' in tool.say('help', 'export')
