@@ -12,6 +12,15 @@
 #include "verbs.h"
 #include "wait-task.h"
 
+/* Both calls begin with a directory, and an a{sv} with flags, which stays open. */
+static int open_call(sd_bus_message *m, const char *directory, const Options *options) {
+        int r = sd_bus_message_append(m, "s", directory);
+
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
+        return r < 0 ? r : control_append_flags(m, options);
+}
+
 /* ---- export ---- */
 
 /* Snapshots may be named as everywhere; what begins with a slash is a path already. */
@@ -35,12 +44,8 @@ static int append_export(sd_bus_message *m,
                 const char *directory,
                 const ExportSettings *settings,
                 const Options *options) {
-        int r = sd_bus_message_append(m, "s", directory);
+        int r = open_call(m, directory, options);
 
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        if (r >= 0)
-                r = control_append_flags(m, options);
         if (r >= 0)
                 r = export_settings_append(m, settings);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -80,12 +85,8 @@ static int append_import(sd_bus_message *m,
                 const char *directory,
                 const char *storage,
                 const Options *options) {
-        int r = sd_bus_message_append(m, "s", directory);
+        int r = open_call(m, directory, options);
 
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
-        if (r >= 0)
-                r = control_append_flags(m, options);
         if (r >= 0)
                 r = append_text(m, "Name", options->name);
         if (r >= 0)
