@@ -14,7 +14,7 @@ import subprocess
 import time
 
 import pytest
-from exports import FOREIGN_GROUP, HIS_GROUP, MS_BIND, MS_RDONLY, House, group_id, mount
+from export_houses import FOREIGN_GROUP, HIS_GROUP, MS_BIND, MS_RDONLY, House, group_id, mount
 from gi.repository import Gio, GLib
 from harness import MANAGER, BusError, Scratch
 from harness.client import NAME, _as_user

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from exports import House
+from export_houses import House
 from harness import BUILD, Process, Scratch
 from harness.process import TIMEOUT
 from harness.source import LONG

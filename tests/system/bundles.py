@@ -61,4 +61,4 @@ def verify(bundle):
 
 
 def remove(directory):
-    run(PROGRAM, 'remove', directory, PARTIAL)
+    run(PROGRAM, 'remove', directory, NAME, PARTIAL)

@@ -71,8 +71,7 @@ def directory(house):
 
 
 def check(machine, directory, task, before):
-    """The truth, and nothing but a whole bundle; answers the name of the result, or None of a task that has never been. A bundle may be there although
-    the task does not know of it any more: the daemon died before it heard of the last rename."""
+    """The truth, and nothing but a whole bundle; answers the name of the result, or None of a task that has never been."""
     left = [path.name for path in directory.iterdir()]
     assert left in ([], [machine.guest.name])
     if left:
@@ -82,8 +81,8 @@ def check(machine, directory, task, before):
         assert not left
         return None
     properties = machine.client.get_all(task, 'Task')
-    assert properties['ErrorName'] == RESTARTED or properties['ErrorName'] == '' and left, properties
-    return properties['ResultName'] + (' with a bundle' if left else '')
+    assert properties['ErrorName'] == ('' if left else RESTARTED), properties
+    return properties['ResultName']
 
 
 def clear(directory):

@@ -71,7 +71,8 @@ def manifest(path):
 
 
 def disks(path):
-    return [disk['target'] for disk in manifest(path)['disks']]
+    """Those that were copied."""
+    return [disk['target'] for disk in manifest(path)['disks'] if 'backing' not in disk]
 
 
 # --- Export ---
