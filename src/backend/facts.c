@@ -28,7 +28,7 @@ MachineFacts *facts_read(virDomainPtr domain, GError **error) {
 
         facts->read_at = g_get_monotonic_time();
         active = virDomainIsActive(domain);
-        has_image = virDomainHasManagedSaveImage(domain, 0);
+        has_image = saved_image_exists(domain);
         if (active < 0 || virDomainGetUUIDString(domain, facts->uuid) < 0 ||
                         virDomainGetState(domain, &state, &reason, 0) < 0 ||
                         virDomainGetInfo(domain, &info) < 0) {

@@ -19,8 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backend/layout.h"
-
 #define MAGIC_WHOLE   "LibvirtQemudSave"
 #define MAGIC_PARTIAL "LibvirtQemudPart"
 #define MAGIC_LENGTH  16
@@ -46,16 +44,32 @@ char *saved_image_path(virDomainPtr domain) {
         return g_steal_pointer(&path);
 }
 
+int saved_image_exists(virDomainPtr domain) {
+        int known = virDomainHasManagedSaveImage(domain, 0);
+        g_autofree char *path = NULL;
+        bool running;
+
+        if (known != 0 || virDomainIsActive(domain) != 0)
+                return known;
+        path = saved_image_path(domain);
+        return path && saved_image_inspect(path, &running) == SAVED_IMAGE_WHOLE;
+}
+
+char *saved_image_path_by_id(
+                const Layout *layout, const char *uuid, const char *id, const char *kind) {
+        g_autofree char *name = g_strdup_printf("%s.%s.%s", uuid, id, kind);
+
+        return layout->save ? g_build_filename(layout->save, name, NULL) : NULL;
+}
+
 char *saved_image_path_of_snapshot(virDomainPtr domain, const char *id, const char *kind) {
         g_auto(Layout) layout = {0};
         char uuid[VIR_UUID_STRING_BUFLEN];
-        g_autofree char *name = NULL;
 
         layout_of_domain(domain, &layout);
-        if (!layout.save || virDomainGetUUIDString(domain, uuid) < 0)
+        if (virDomainGetUUIDString(domain, uuid) < 0)
                 return NULL;
-        name = g_strdup_printf("%s.%s.%s", uuid, id, kind);
-        return g_build_filename(layout.save, name, NULL);
+        return saved_image_path_by_id(&layout, uuid, id, kind);
 }
 
 /* The saved state of a machine may be called like the UUID of another. */

@@ -48,12 +48,19 @@ static bool undefine(Job *job,
 /* When the machine is gone, nothing tells any more where they are. */
 #define MEMORY_FILES "Files"
 
+/* libvirt only removes a saved state that it knows of. */
+static void remove_saved_state(virDomainPtr domain) {
+        if (virDomainHasManagedSaveImage(domain, 0) == 0 && saved_image_exists(domain) == 1)
+                (void) virDomainManagedSaveRemove(domain, 0);
+}
+
 static bool remember_files(Job *job, GError **error) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
         g_autoptr(GPtrArray) files = NULL;
 
         if (!backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, error))
                 return false;
+        remove_saved_state(loan.domain);
         files = saved_image_files_of_snapshots(virDomainGetConnect(loan.domain), job->uuid);
         if (files->len == 0)
                 return true;

@@ -4,6 +4,7 @@
  * machine). Nothing is stored; both finish before they are answered. */
 
 #include "backend/backend-error.h"
+#include "backend/saved-image.h"
 #include "jobs/job.h"
 #include "lifecycle/operations.h"
 
@@ -25,7 +26,7 @@ static bool resume_run(Job *job, GError **error) {
                 return false;
         /* A guest that was restored and waits (see startup.c): its image must not outlive its first
          * step. */
-        if (virDomainHasManagedSaveImage(loan.domain, 0) == 1)
+        if (saved_image_exists(loan.domain) == 1)
                 (void) virDomainManagedSaveRemove(loan.domain, 0);
         if (virDomainResume(loan.domain) == 0)
                 return true;

@@ -46,7 +46,7 @@ static bool save_parse(sd_bus_message *call, void *request, GError **error) {
 /* A guest that is active does not need an image; one that is there is the half of an interrupted
  * save. */
 static void remove_half_image(Job *job, virDomainPtr domain) {
-        if (virDomainIsActive(domain) == 1 && virDomainHasManagedSaveImage(domain, 0) == 1 &&
+        if (virDomainIsActive(domain) == 1 && saved_image_exists(domain) == 1 &&
                         virDomainManagedSaveRemove(domain, 0) == 0)
                 job_log(job, LOG_NOTICE, "Removed the image of the interrupted save");
 }
@@ -150,7 +150,7 @@ static bool check_image(Job *job, virDomainPtr domain, GError **error) {
 
 /* The machine is off: with a whole image it is saved, with half of one it was cut off. */
 static bool conclude_inactive(Job *job, virDomainPtr domain, GError **error) {
-        int saved = virDomainHasManagedSaveImage(domain, 0);
+        int saved = saved_image_exists(domain);
 
         if (saved < 0) {
                 backend_error_set(error, "Failed to look at '%s'", virDomainGetName(domain));

@@ -158,7 +158,7 @@ static bool startup_run(Job *job, GError **error) {
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return false;
-        saved = virDomainHasManagedSaveImage(loan.domain, 0) == 1;
+        saved = saved_image_exists(loan.domain) == 1;
         if (saved && !request->force_boot)
                 return start_saved(job, loan.domain, request->paused, error);
         if (saved && !job_commit(job))
@@ -175,7 +175,7 @@ static bool conclude_active(Job *job, virDomainPtr domain, int state, int reason
         g_autofree char *image = saved_image_path(domain);
         bool was_running = true, leave = request->paused || job_recall(job, LEAVE_PAUSED);
 
-        if (virDomainHasManagedSaveImage(domain, 0) != 1) {
+        if (saved_image_exists(domain) != 1) {
                 if (waits && !leave && virDomainResume(domain) < 0)
                         return fail(error, domain);
                 return true;

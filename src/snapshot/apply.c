@@ -314,8 +314,7 @@ static bool end_guest(virDomainPtr domain, GError **error) {
         if (virDomainIsActive(domain) == 1 && virDomainDestroy(domain) < 0 &&
                         virGetLastErrorCode() != VIR_ERR_OPERATION_INVALID)
                 return fail(error, domain, "end");
-        if (virDomainHasManagedSaveImage(domain, 0) == 1 &&
-                        virDomainManagedSaveRemove(domain, 0) < 0)
+        if (saved_image_exists(domain) == 1 && virDomainManagedSaveRemove(domain, 0) < 0)
                 return fail(error, domain, "discard the saved state of");
         return true;
 }

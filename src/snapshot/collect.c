@@ -24,6 +24,7 @@
 #include "backend/backend-error.h"
 #include "backend/guest-disks.h"
 #include "backend/layout.h"
+#include "backend/saved-image.h"
 #include "disk/image-file.h"
 #include "disk/image.h"
 #include "snapshot/block-commit.h"
@@ -150,7 +151,7 @@ static bool rename_in_snapshots(const Merge *merge, GError **error) {
 
 /* A saved state has a definition of its own. */
 static bool rename_in_saved_state(const Merge *merge, GError **error) {
-        int saved = virDomainHasManagedSaveImage(merge->domain, 0);
+        int saved = saved_image_exists(merge->domain);
         char *text;
         g_autofree char *new = NULL;
         bool ok;

@@ -146,7 +146,7 @@ static bool plan_machine(Creation *c, GError **error) {
                 return false;
         c->active = c->tree->active;
         c->running = state == VIR_DOMAIN_RUNNING;
-        c->saved = !c->active && virDomainHasManagedSaveImage(c->domain, 0) == 1;
+        c->saved = !c->active && saved_image_exists(c->domain) == 1;
         return true;
 }
 

@@ -73,7 +73,7 @@ void libvirt_files_align_saved_state(virDomainPtr domain) {
         g_autoptr(DiskSet) disks = NULL;
         char *text;
 
-        if (virDomainHasManagedSaveImage(domain, 0) != 1)
+        if (saved_image_exists(domain) != 1)
                 return;
         definition = snapshot_tree_definition(domain, true, NULL);
         disks = definition ? disk_set_parse(definition, NULL) : NULL;

@@ -12,6 +12,7 @@
 #include "backend/backend-error.h"
 #include "backend/backend.h"
 #include "backend/layout.h"
+#include "backend/saved-image.h"
 #include "disk/image.h"
 #include "util/error.h"
 
@@ -203,7 +204,7 @@ static bool add_saved_state(SnapshotTree *tree, virDomainPtr domain, GError **er
         char *text;
         bool ok;
 
-        if (tree->active || virDomainHasManagedSaveImage(domain, 0) != 1)
+        if (tree->active || saved_image_exists(domain) != 1)
                 return true;
         text = virDomainManagedSaveGetXMLDesc(domain, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE);
         if (!text) {
