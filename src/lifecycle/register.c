@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* RegisterVirtualMachine: IVMVirtualPC::RegisterVirtualMachine, with a libvirt definition. libvirt
- * would take the definition of a machine that exists as a change of it; that is refused here, so
- * the definition's name and UUID are read first. */
+ * would take the definition of a machine that exists as a change of it; that is refused, so the
+ * definition's name and UUID are read first. */
 
 #include <string.h>
 
 #include "backend/backend-error.h"
 #include "backend/domain-xml.h"
+#include "backend/machine-name.h"
 #include "bus/bus-path.h"
 #include "jobs/job.h"
-#include "lifecycle/machine-name.h"
 #include "lifecycle/operations.h"
 #include "util/name.h"
 
@@ -43,30 +43,16 @@ static void register_clear(void *request) {
         g_free(own->uuid);
 }
 
-static bool check_uuid_is_free(virConnectPtr connection, const char *uuid, GError **error) {
-        g_autoptr(virDomain) other = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
-
-        if (!other)
-                return true;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DUPLICATE_NAME,
-                        "The virtual machine '%s' has this UUID already", virDomainGetName(other));
-        return false;
-}
-
 static bool register_run(Job *job, GError **error) {
         const RegisterRequest *request = job->request;
         g_autoptr(virConnect) connection = backend_lend(job->backend, BACKEND_SHORT, error);
-        g_autoptr(virDomain) domain = NULL;
+        g_autoptr(virDomain) domain =
+                        connection ? machine_define_new(connection, request->name, request->uuid,
+                                                     request->definition, error)
+                                   : NULL;
 
-        if (!connection || !machine_name_is_free(connection, request->name, NULL, error) ||
-                        !check_uuid_is_free(connection, request->uuid, error))
+        if (!domain)
                 return false;
-        domain = virDomainDefineXMLFlags(
-                        connection, request->definition, VIR_DOMAIN_DEFINE_VALIDATE);
-        if (!domain) {
-                backend_error_set(error, "Failed to register '%s'", request->name);
-                return false;
-        }
         if (virDomainGetUUIDString(domain, job->uuid) < 0) {
                 backend_error_set(error, "Failed to register '%s'", request->name);
                 return false;

@@ -4,8 +4,8 @@
  * because a person may have to be asked for permission first. */
 
 #include "backend/backend-error.h"
+#include "backend/machine-name.h"
 #include "jobs/job.h"
-#include "lifecycle/machine-name.h"
 #include "lifecycle/operations.h"
 #include "util/name.h"
 

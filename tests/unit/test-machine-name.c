@@ -3,7 +3,7 @@
 #define MODULE "machine-name"
 
 #include "backend/backend.h"
-#include "lifecycle/machine-name.h"
+#include "backend/machine-name.h"
 #include "support.h"
 
 #define UUID "6695eb01-f6a4-8304-79aa-97f2502e193f"

@@ -3,9 +3,10 @@
 /* Names are compared without regard to case, as in Virtual PC; libvirt does regard it, so it would
  * let two machines differ in case only. */
 
-#include "lifecycle/machine-name.h"
+#include "backend/machine-name.h"
 
 #include "backend/backend-error.h"
+#include "backend/backend.h"
 #include "util/error.h"
 
 static bool is_taken_by(virDomainPtr domain, const char *folded, const char *own_uuid) {
@@ -39,4 +40,32 @@ bool machine_name_is_free(
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DUPLICATE_NAME,
                                 "There is a virtual machine named '%s' already", name);
         return !taken;
+}
+
+bool machine_uuid_is_free(virConnectPtr connection, const char *uuid, GError **error) {
+        g_autoptr(virDomain) other = virDomainLookupByUUIDString(connection, uuid);
+
+        if (!other)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DUPLICATE_NAME,
+                        "The virtual machine '%s' has this UUID already", virDomainGetName(other));
+        return false;
+}
+
+virDomainPtr machine_define_new(virConnectPtr connection,
+                const char *name,
+                const char *uuid,
+                const char *definition,
+                GError **error) {
+        static GMutex one_at_a_time;
+        g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&one_at_a_time);
+        virDomainPtr domain;
+
+        if (!machine_name_is_free(connection, name, NULL, error) ||
+                        (uuid && !machine_uuid_is_free(connection, uuid, error)))
+                return NULL;
+        domain = virDomainDefineXMLFlags(connection, definition, VIR_DOMAIN_DEFINE_VALIDATE);
+        if (!domain)
+                backend_error_set(error, "Failed to register '%s'", name);
+        return domain;
 }
