@@ -28,6 +28,7 @@ typedef enum OperationFlags {
         OPERATION_ENDS_WITH_US = 1 << 5,  /* a libvirtd does not finish it without us */
         OPERATION_FAMILY_A = 1 << 6,      /* ReturnValue is of the snapshot services' family */
         OPERATION_SKIPS_MISSING = 1 << 7, /* a part whose object is gone is no failure */
+        OPERATION_SHARED = 1 << 8,        /* holds nothing: works beside all others of its object */
         OPERATION_DURABLE = 1 << 3, /* what it changes has to be settled after a crash: synced to
                                        the ledger first */
 } OperationFlags;

@@ -58,7 +58,8 @@ static Task *find_working(const Reservation *reservation) {
         for (unsigned i = 0; i < reservation->tasks->len; i++) {
                 Task *task = reservation->tasks->pdata[i];
 
-                if (task->state == TASK_QUEUED || task->state == TASK_RUNNING)
+                if (!(task->operation->flags & OPERATION_SHARED) &&
+                                (task->state == TASK_QUEUED || task->state == TASK_RUNNING))
                         return task;
         }
         return NULL;

@@ -33,7 +33,8 @@ static bool check_free(TaskList *list, const TaskSpec *spec, GError **error) {
         const TaskSpec *part;
         Task *holder = task_list_holder(list, spec->object);
 
-        if (spec->request && (spec->request->queue || spec->request->force))
+        if (spec->operation->flags & OPERATION_SHARED ||
+                        (spec->request && (spec->request->queue || spec->request->force)))
                 return true;
         for (unsigned i = 0; !holder && (part = part_of(spec, i)); i++)
                 holder = task_list_holder(list, part->object);

@@ -87,8 +87,11 @@ static void disown_others(TaskList *list, const Task *task) {
 }
 
 static void take_hold(TaskList *list, Task *task) {
-        reservation_hold(list->reservations, task);
-        if (lane_of(task) != LANE_URGENT)
+        bool shared = task->operation->flags & OPERATION_SHARED;
+
+        if (!shared)
+                reservation_hold(list->reservations, task);
+        if (!shared && lane_of(task) != LANE_URGENT)
                 disown_others(list, task);
         task_set_state(task, TASK_QUEUED);
         list->context.hooks->reserved(task->object, list->context.userdata);
@@ -122,7 +125,8 @@ void task_run_start(TaskList *list, Task *task) {
 
 /* The holder of the object, unless that is the task or one of its parts. */
 static Task *find_other(TaskList *list, const Task *task, const char *object) {
-        Task *holder = task_list_holder(list, object);
+        Task *holder = task->operation->flags & OPERATION_SHARED ? NULL
+                                                                 : task_list_holder(list, object);
 
         return holder && holder != task && holder->whole != task ? holder : NULL;
 }
