@@ -250,6 +250,7 @@ static bool read_qcow2(int fd, ImageInfo *info, GError **error) {
         if (info->backing)
                 info->backing_format = g_steal_pointer(&format);
         info->virtual_size = number64(&header, 24);
+        info->encrypted = number32(&header, 32) != 0;
         return true;
 }
 

@@ -21,6 +21,7 @@ typedef struct ImageInfo {
         char *backing_format; /* NULL: none, or the header does not say */
         uint64_t virtual_size;
         uint64_t actual_size; /* allocated bytes */
+        bool encrypted;
 } ImageInfo;
 
 /* While qemu-img works; as ChildHooks. Each may be NULL. */

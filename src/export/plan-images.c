@@ -251,12 +251,13 @@ static void describe(Planner *p, const Disk *disk) {
         JsonObject *object;
         JsonArray *images;
 
-        if (!here && (!image || !g_hash_table_contains(p->names, image->path)))
+        if (!image || (!here && !g_hash_table_contains(p->names, image->path)))
                 return;
         object = json_object_new();
         images = json_array_new();
         json_object_set_string_member(object, "target", disk->target);
         json_object_set_string_member(object, "format", here ? "qcow2" : image->format);
+        json_object_set_int_member(object, "virtual-size", (gint64) image->virtual_size);
         if (here)
                 json_array_add_string_element(images, here + strlen(p->here) + 1);
         for (; !here && image; image = find_image(p, image->backing))

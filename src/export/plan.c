@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
 #include "backend/saved-image.h"
 #include "bundle/manifest.h"
 #include "export/plan-internal.h"
@@ -122,9 +123,12 @@ static bool add_snapshot_state(Planner *p,
         static const char *const kinds[] = {"memory", "nvram", "tpm"};
 
         for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
-                g_autofree char *path = i == 0 ? g_strdup(snapshot->memory_file)
-                                               : saved_image_path_of_snapshot(p->source->domain,
-                                                                 snapshot->id, kinds[i]);
+                /* The memory of a machine that was saved is a copy that libvirt does not know. */
+                g_autofree char *path =
+                                i == 0 && snapshot->memory_file
+                                                ? g_strdup(snapshot->memory_file)
+                                                : saved_image_path_of_snapshot(p->source->domain,
+                                                                  snapshot->id, kinds[i]);
                 g_autofree char *name = g_strdup_printf("snapshots/%u.%s", number, kinds[i]);
 
                 if (!p->request->runtime && i == 0)
@@ -187,6 +191,16 @@ static bool on_add(Planner *p, const SnapshotDefinition *snapshot, void *userdat
         return add_snapshot(p, snapshot, json_array_get_length(all) + 1, all, error);
 }
 
+/* The one that the machine's present follows; not the one that was taken for the export. */
+static void set_current(const Planner *p, JsonObject *machine) {
+        g_autoptr(virDomainSnapshot) current = virDomainSnapshotCurrent(p->source->domain, 0);
+        const char *name = current ? virDomainSnapshotGetName(current) : NULL;
+
+        if (name && p->source->shown && g_str_equal(name, p->source->shown->id))
+                name = p->source->shown->parent;
+        set_name(machine, "current-snapshot", name);
+}
+
 /* The plan */
 
 static JsonObject *new_manifest(const char *partial) {
@@ -222,6 +236,8 @@ static bool fill(Planner *p, const BundlePlace *place, GError **error) {
                 plan_name_images(p);
         ok = ok && for_each_snapshot(p, on_name, NULL, error) && plan_add_images(p, error) &&
              add_machine(p, machine, error) && for_each_snapshot(p, on_add, snapshots, error);
+        if (p->request->snapshots == EXPORT_ALL_SNAPSHOTS)
+                set_current(p, machine);
         json_object_set_object_member(manifest, "machine", machine);
         json_object_set_array_member(manifest, "disks", json_array_ref(p->disks));
         json_object_set_array_member(manifest, "snapshots", snapshots);

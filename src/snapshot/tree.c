@@ -65,6 +65,7 @@ static TreeImage *add_image(SnapshotTree *tree, const ImageInfo *info, const cha
         image->backing = g_strdup(info->backing);
         image->target = g_strdup(target);
         image->size = info->actual_size;
+        image->virtual_size = info->virtual_size;
         image->users = g_ptr_array_new();
         g_hash_table_insert(tree->images, image->path, image);
         return image;

@@ -13,9 +13,10 @@
 typedef struct TreeImage {
         char *path;
         char *format;
-        char *backing;    /* NULL: none, or not known */
-        char *target;     /* the disk */
-        uint64_t size;    /* allocated bytes */
+        char *backing; /* NULL: none, or not known */
+        char *target;  /* the disk */
+        uint64_t size; /* allocated bytes */
+        uint64_t virtual_size;
         bool live;        /* a disk or a snapshot shows it: its content must stay */
         bool running;     /* QEMU has it open */
         bool inhabited;   /* has a snapshot inside: it can't be merged with the one below */
