@@ -4,6 +4,8 @@
  *
  *     virtask-bundle write < PLAN              a bundle (bundle/writer.h)
  *     virtask-bundle verify DIRECTORY          whether it is as it was written
+ *     virtask-bundle read DIRECTORY            a summary of it into descriptor 3 (bundle/summary.h)
+ *     virtask-bundle extract DIRECTORY < PLAN  its files into descriptors (bundle/extract.h)
  *     virtask-bundle find DIRECTORY NAME PARTIAL      whether it has become whole: its path
  *     virtask-bundle remove DIRECTORY NAME PARTIAL    what is there of it, whole or not
  *
@@ -16,14 +18,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "bundle/extract.h"
 #include "bundle/place.h"
 #include "bundle/reader.h"
+#include "bundle/summary.h"
 #include "bundle/writer.h"
 #include "util/error.h"
 
-#define PLAN_MAX    (16U << 20)
-#define REPORT_USEC (G_USEC_PER_SEC / 20) /* between two lines about the progress */
+#define PLAN_MAX           (16U << 20)
+#define SUMMARY_DESCRIPTOR 3
+#define REPORT_USEC        (G_USEC_PER_SEC / 20) /* between two lines about the progress */
 
 static volatile sig_atomic_t stopped;
 
@@ -131,6 +137,39 @@ static bool find_bundle(char **arguments, GError **error) {
         return false;
 }
 
+static bool read_bundle(char **arguments, GError **error) {
+        g_autoptr(GBytes) summary = summary_make(arguments[0], error);
+        const char *data = summary ? g_bytes_get_data(summary, NULL) : NULL;
+        size_t left = summary ? g_bytes_get_size(summary) : 0;
+
+        if (left > SUMMARY_MAX) {
+                g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
+                                "Its definitions are longer than 64 MiB");
+                return false;
+        }
+        for (ssize_t n; left > 0; data += n, left -= (size_t) n) {
+                n = write(SUMMARY_DESCRIPTOR, data, left);
+                if (n > 0)
+                        continue;
+                g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
+                                "Nobody takes the summary");
+                return false;
+        }
+        return summary;
+}
+
+static bool extract_bundle(char **arguments, GError **error) {
+        Report report = {0};
+        const WriterHooks hooks = {on_stop, on_total, on_file, on_done, &report};
+        g_autofree char *text = read_plan(error);
+        g_autoptr(JsonNode) plan = text ? json_from_string(text, error) : NULL;
+
+        if (!plan || !bundle_extract(arguments[0], json_node_get_object(plan), &hooks, error))
+                return false;
+        (void) printf("done %" PRIu64 "\n", report.done);
+        return true;
+}
+
 /* It can be done again, so it may end anywhere. */
 static bool remove_bundle(char **arguments, GError **error) {
         g_autofree char *path = g_build_filename(arguments[0], arguments[1], NULL);
@@ -148,6 +187,8 @@ static const struct {
 } verbs[] = {
                 {"write", 0, write_bundle},
                 {"verify", 1, verify_bundle},
+                {"read", 1, read_bundle},
+                {"extract", 1, extract_bundle},
                 {"find", 3, find_bundle},
                 {"remove", 3, remove_bundle},
 };
@@ -174,9 +215,9 @@ int main(int argc, char **argv) {
                 print_error(error);
                 return 1;
         }
-        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY | find DIRECTORY NAME PARTIAL "
-                     "| "
-                     "remove DIRECTORY NAME PARTIAL\n",
+        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY | read DIRECTORY |\n"
+                     "               extract DIRECTORY < PLAN | find DIRECTORY NAME PARTIAL |\n"
+                     "               remove DIRECTORY NAME PARTIAL\n",
                         stderr);
         return 2;
 }

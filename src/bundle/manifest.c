@@ -101,16 +101,18 @@ static JsonNode *parse(const char *text, GError **error) {
 
 /* Values of the right type, or nothing. */
 
-static const char *get_string(JsonObject *object, const char *member) {
-        JsonNode *node = json_object_get_member(object, member);
-
+const char *manifest_text_of(JsonNode *node) {
         return node && JSON_NODE_HOLDS_VALUE(node) &&
                                                json_node_get_value_type(node) == G_TYPE_STRING
                                ? json_node_get_string(node)
                                : NULL;
 }
 
-static bool get_number(JsonObject *object, const char *member, uint64_t *ret) {
+const char *manifest_text(JsonObject *object, const char *member) {
+        return manifest_text_of(json_object_get_member(object, member));
+}
+
+bool manifest_number(JsonObject *object, const char *member, uint64_t *ret) {
         JsonNode *node = json_object_get_member(object, member);
 
         if (!node || !JSON_NODE_HOLDS_VALUE(node) ||
@@ -119,6 +121,16 @@ static bool get_number(JsonObject *object, const char *member, uint64_t *ret) {
                 return false;
         *ret = (uint64_t) json_node_get_int(node);
         return true;
+}
+
+JsonArray *manifest_array(JsonObject *object, const char *member) {
+        JsonNode *node = json_object_get_member(object, member);
+
+        return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+}
+
+JsonObject *manifest_object(JsonNode *node) {
+        return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 }
 
 /* Files */
@@ -133,14 +145,14 @@ static void free_file(void *data) {
 }
 
 static bool add_file(Manifest *manifest, JsonNode *node, GError **error) {
-        JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-        const char *name = object ? get_string(object, "name") : NULL;
-        const char *sha256 = object ? get_string(object, "sha256") : NULL;
-        const char *chunks = object ? get_string(object, "chunks") : NULL;
+        JsonObject *object = manifest_object(node);
+        const char *name = object ? manifest_text(object, "name") : NULL;
+        const char *sha256 = object ? manifest_text(object, "sha256") : NULL;
+        const char *chunks = object ? manifest_text(object, "chunks") : NULL;
         ManifestFile *file;
         uint64_t size = 0;
 
-        if (!name || !get_number(object, "size", &size) || !sha256 == !chunks)
+        if (!name || !manifest_number(object, "size", &size) || !sha256 == !chunks)
                 return fail(error, "does not say what one of its files is");
         if (!manifest_name_is_valid(name))
                 return fail(error, "names a file '%s'", name);
@@ -171,8 +183,7 @@ static bool check_chunk_lists(const Manifest *manifest, GError **error) {
 }
 
 static bool read_files(Manifest *manifest, GError **error) {
-        JsonNode *node = json_object_get_member(manifest->object, "files");
-        JsonArray *files = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+        JsonArray *files = manifest_array(manifest->object, "files");
 
         if (!files)
                 return fail(error, "names no files");
@@ -185,12 +196,12 @@ static bool read_files(Manifest *manifest, GError **error) {
 }
 
 static bool check_format(const Manifest *manifest, GError **error) {
-        const char *format = get_string(manifest->object, "format");
+        const char *format = manifest_text(manifest->object, "format");
         uint64_t version;
 
         if (g_strcmp0(format, MANIFEST_FORMAT) != 0)
                 return fail(error, "is not of the format '" MANIFEST_FORMAT "'");
-        if (!get_number(manifest->object, "version", &version))
+        if (!manifest_number(manifest->object, "version", &version))
                 return fail(error, "has no version");
         return version == MANIFEST_VERSION ||
                fail(error, "is of version %" G_GUINT64_FORMAT ", and only version %d is known",
@@ -222,7 +233,7 @@ void manifest_free(Manifest *manifest) {
 }
 
 const char *manifest_id(const Manifest *manifest) {
-        return get_string(manifest->object, "id");
+        return manifest_text(manifest->object, "id");
 }
 
 const ManifestFile *manifest_find(const Manifest *manifest, const char *name) {

@@ -41,6 +41,13 @@ const char *manifest_id(const Manifest *manifest);
 /* NULL if there is none of that name. Belongs to the manifest. */
 const ManifestFile *manifest_find(const Manifest *manifest, const char *name);
 
+/* Values of the right type, or NULL and false. */
+const char *manifest_text(JsonObject *object, const char *member);
+const char *manifest_text_of(JsonNode *node);
+bool manifest_number(JsonObject *object, const char *member, uint64_t *ret);
+JsonArray *manifest_array(JsonObject *object, const char *member);
+JsonObject *manifest_object(JsonNode *node); /* also of NULL */
+
 /* Whether it can be the name of a file of a bundle: one component or two, of the letters
  * A-Z a-z 0-9 . _ -, not beginning with a dot or a dash. */
 bool manifest_name_is_valid(const char *name);

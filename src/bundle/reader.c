@@ -73,7 +73,7 @@ static char *read_text(int directory, const char *name, uint64_t limit, GError *
         return g_steal_pointer(&text);
 }
 
-Bundle *bundle_open(const char *path, GError **error) {
+static Bundle *open_directory(const char *path, GError **error) {
         g_autoptr(Bundle) bundle = g_new0(Bundle, 1);
 
         bundle->directory = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
@@ -86,10 +86,32 @@ Bundle *bundle_open(const char *path, GError **error) {
                                 "Failed to open the directory '%s': %s", path, g_strerror(saved));
                 return NULL;
         }
-        bundle->manifest_text = read_text(bundle->directory, MANIFEST_FILE, MANIFEST_MAX, error);
-        if (bundle->manifest_text)
-                bundle->manifest = manifest_parse(bundle->manifest_text, error);
-        return bundle->manifest ? g_steal_pointer(&bundle) : NULL;
+        return g_steal_pointer(&bundle);
+}
+
+static bool take_manifest(Bundle *bundle, char *text, GError **error) {
+        bundle->manifest_text = text;
+        bundle->manifest = text ? manifest_parse(text, error) : NULL;
+        return bundle->manifest;
+}
+
+Bundle *bundle_open(const char *path, GError **error) {
+        g_autoptr(Bundle) bundle = open_directory(path, error);
+
+        if (!bundle || !take_manifest(bundle,
+                                       read_text(bundle->directory, MANIFEST_FILE, MANIFEST_MAX,
+                                                       error),
+                                       error))
+                return NULL;
+        return g_steal_pointer(&bundle);
+}
+
+Bundle *bundle_open_as(const char *path, const char *manifest, GError **error) {
+        g_autoptr(Bundle) bundle = open_directory(path, error);
+
+        if (!bundle || !take_manifest(bundle, g_strdup(manifest), error))
+                return NULL;
+        return g_steal_pointer(&bundle);
 }
 
 void bundle_free(Bundle *bundle) {
@@ -107,22 +129,31 @@ int bundle_open_file(const Bundle *bundle, const char *name, GError **error) {
         return open_regular(bundle->directory, name, &st, error);
 }
 
-static ChunkList *read_chunks(const Bundle *bundle, const ManifestFile *file, GError **error) {
-        const ManifestFile *own = manifest_find(bundle->manifest, file->chunks);
-        g_autofree char *text = read_text(bundle->directory, file->chunks, TEXT_MAX, error);
+char *bundle_read_text(
+                const Bundle *bundle, const ManifestFile *file, uint64_t limit, GError **error) {
+        g_autofree char *text = read_text(bundle->directory, file->name, limit, error);
         g_autofree char *sha256 = NULL;
         g_autoptr(Digest) digest = digest_new();
-        g_autoptr(ChunkList) list = NULL;
 
         if (!text)
                 return NULL;
         digest_add(digest, text, strlen(text));
         sha256 = digest_end(digest);
-        list = g_str_equal(sha256, own->sha256) ? chunk_list_parse(text, error) : NULL;
-        if (list && list->size == file->size)
+        if (strlen(text) == file->size && g_strcmp0(sha256, file->sha256) == 0)
+                return g_steal_pointer(&text);
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
+                        "%s: It does not have the digest that it was written with", file->name);
+        return NULL;
+}
+
+static ChunkList *read_chunks(const Bundle *bundle, const ManifestFile *file, GError **error) {
+        const ManifestFile *own = manifest_find(bundle->manifest, file->chunks);
+        g_autofree char *text = bundle_read_text(bundle, own, TEXT_MAX, error);
+        g_autoptr(ChunkList) list = text ? chunk_list_parse(text, error) : NULL;
+
+        if (!list || list->size == file->size)
                 return g_steal_pointer(&list);
-        if (!error || !*error)
-                fail(EBADMSG, file->chunks, error);
+        fail(EBADMSG, file->chunks, error);
         return NULL;
 }
 
@@ -188,7 +219,7 @@ static char *expected_sums(const Bundle *bundle) {
         return g_strjoinv(NULL, (char **) lines->pdata);
 }
 
-static bool verify_sums(const Bundle *bundle, GError **error) {
+bool bundle_check_sums(const Bundle *bundle, GError **error) {
         g_autofree char *wanted = expected_sums(bundle);
         g_autofree char *text = read_text(bundle->directory, SUMS_FILE, MANIFEST_MAX, error);
 
@@ -205,5 +236,5 @@ bool bundle_verify(const Bundle *bundle, const FileHooks *hooks, GError **error)
         for (unsigned i = 0; i < bundle->manifest->files->len; i++)
                 if (!verify_file(bundle, bundle->manifest->files->pdata[i], hooks, error))
                         return false;
-        return verify_sums(bundle, error);
+        return bundle_check_sums(bundle, error);
 }
