@@ -30,6 +30,7 @@ void layout_of_uri(const char *text, Layout *ret) {
                 ret->snapshots = g_strdup("/var/lib/libvirt/qemu/snapshot");
                 ret->tpm = g_strdup("/var/lib/libvirt/swtpm");
                 ret->run = g_strdup("/run/libvirt/qemu");
+                ret->images = g_strdup("/var/lib/libvirt/images");
         } else if (g_str_equal(g_uri_get_path(uri), "/session")) {
                 ret->definitions = g_build_filename(g_get_user_config_dir(), "libvirt/qemu", NULL);
                 ret->save = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/save", NULL);
@@ -37,12 +38,14 @@ void layout_of_uri(const char *text, Layout *ret) {
                                 g_get_user_config_dir(), "libvirt/qemu/snapshot", NULL);
                 ret->tpm = g_build_filename(g_get_user_config_dir(), "libvirt/qemu/swtpm", NULL);
                 ret->run = g_build_filename(g_get_user_runtime_dir(), "libvirt/qemu/run", NULL);
+                ret->images = g_build_filename(g_get_user_data_dir(), "libvirt/images", NULL);
         } else if (g_str_equal(g_uri_get_path(uri), "/embed") && (ret->root = embedded_root(uri))) {
                 ret->definitions = g_build_filename(ret->root, "etc/qemu", NULL);
                 ret->save = g_build_filename(ret->root, "lib/qemu/save", NULL);
                 ret->snapshots = g_build_filename(ret->root, "lib/qemu/snapshot", NULL);
                 ret->tpm = g_build_filename(ret->root, "lib/swtpm", NULL);
                 ret->run = g_build_filename(ret->root, "run/qemu", NULL);
+                ret->images = g_build_filename(ret->root, "images", NULL);
         }
 }
 
@@ -64,6 +67,7 @@ void layout_clear(Layout *layout) {
         g_free(layout->snapshots);
         g_free(layout->tpm);
         g_free(layout->run);
+        g_free(layout->images);
 }
 
 uint64_t layout_read_pid(virDomainPtr domain) {

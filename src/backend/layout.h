@@ -17,6 +17,7 @@ typedef struct Layout {
                               each */
         char *tpm;         /* has a directory for each domain with an emulated TPM, by UUID */
         char *run;         /* directory of the PID files */
+        char *images;      /* where images are made if nobody says another place */
 } Layout;
 
 /* What follows from a connection URI. */

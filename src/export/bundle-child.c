@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/child.h"
@@ -22,6 +23,7 @@
  * process that was to stop has tried it already. */
 #define REMOVAL_USEC           (60 * G_USEC_PER_SEC)
 #define REMOVAL_CANCELLED_USEC (1 * G_USEC_PER_SEC)
+#define FIRST_DESCRIPTOR       3
 
 /* What the child says. */
 typedef struct Talk {
@@ -143,13 +145,13 @@ static bool run(Talk *talk, const char **arguments, ChildHooks *hooks, GError **
         return false;
 }
 
-static int plan_file(const ExportPlan *plan, GError **error) {
+static int plan_file(JsonObject *plan, GError **error) {
         g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
         g_autofree char *text = NULL;
         size_t length;
         int fd = memfd_create("plan", MFD_CLOEXEC);
 
-        json_node_set_object(node, plan->object);
+        json_node_set_object(node, plan);
         text = json_to_string(node, false);
         length = strlen(text);
         if (fd >= 0 && write(fd, text, length) == (ssize_t) length && lseek(fd, 0, SEEK_SET) == 0)
@@ -162,7 +164,7 @@ static int plan_file(const ExportPlan *plan, GError **error) {
 
 bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GError **error) {
         const char *arguments[] = {NULL, "write", NULL};
-        auto_fd input = plan_file(plan, error);
+        auto_fd input = plan_file(plan->object, error);
         Talk talk = {.job = job};
         ChildHooks hooks = {
                         .stop = on_stop,
@@ -205,5 +207,80 @@ bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error) {
         g_clear_error(&talk.error);
         if (!ok)
                 g_propagate_error(error, g_steal_pointer(&cause));
+        return ok;
+}
+
+/* Reading */
+
+/* What a process of somebody else has written: all of it, or nothing if it is too much. */
+static GBytes *take_summary(int fd, GError **error) {
+        g_autofree char *data = NULL;
+        struct stat st;
+        size_t length = 0;
+
+        if (fstat(fd, &st) == 0 && (uint64_t) st.st_size <= SUMMARY_MAX) {
+                data = g_malloc((size_t) st.st_size + 1);
+                for (ssize_t n = 1; n > 0 && length < (size_t) st.st_size; length += (size_t) n) {
+                        n = pread(fd, data + length, (size_t) st.st_size - length, (off_t) length);
+                        n = n < 0 ? 0 : n;
+                }
+                if (length == (size_t) st.st_size)
+                        return g_bytes_new_take(g_steal_pointer(&data), length);
+        }
+        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
+                        "What was read of the bundle can not be understood");
+        return NULL;
+}
+
+Summary *bundle_child_read(Job *job, const char *directory, GError **error) {
+        const char *arguments[] = {NULL, "read", directory, NULL};
+        auto_fd memory = memfd_create("summary", MFD_CLOEXEC);
+        Talk talk = {.job = job};
+        ChildHooks hooks = {.stop = on_stop, .descriptors = &memory, .n_descriptors = 1};
+        bool ok = run(&talk, arguments, &hooks, error);
+        g_autoptr(GBytes) bytes = ok ? take_summary(memory, error) : NULL;
+
+        g_clear_error(&talk.error);
+        return bytes ? summary_parse(bytes, error) : NULL;
+}
+
+static JsonObject *extract_plan(const Summary *summary, const ImportFiles *files, GArray *fds) {
+        JsonObject *plan = json_object_new();
+        JsonArray *items = json_array_new();
+
+        for (unsigned i = 0; i < files->files->len; i++) {
+                const ImportFile *file = files->files->pdata[i];
+                JsonObject *item = json_object_new();
+
+                json_object_set_string_member(item, "file", file->name);
+                json_object_set_int_member(item, "descriptor", FIRST_DESCRIPTOR + (gint64) i);
+                json_object_set_int_member(item, "head", (gint64) file->head);
+                json_array_add_object_element(items, item);
+                g_array_append_val(fds, file->fd);
+        }
+        json_object_set_string_member(plan, "manifest", summary->manifest_text);
+        json_object_set_array_member(plan, "files", items);
+        return plan;
+}
+
+bool bundle_child_extract(Job *job,
+                const char *directory,
+                const Summary *summary,
+                const ImportFiles *files,
+                GError **error) {
+        const char *arguments[] = {NULL, "extract", directory, NULL};
+        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+        g_autoptr(JsonObject) plan = extract_plan(summary, files, fds);
+        auto_fd input = plan_file(plan, error);
+        Talk talk = {.job = job};
+        ChildHooks hooks = {
+                        .stop = on_stop,
+                        .input = input,
+                        .descriptors = (const int *) (const void *) fds->data,
+                        .n_descriptors = fds->len,
+        };
+        bool ok = input >= 0 && run(&talk, arguments, &hooks, error);
+
+        g_clear_error(&talk.error);
         return ok;
 }

@@ -7,6 +7,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "bundle/summary.h"
+#include "export/import-files.h"
 #include "export/plan.h"
 #include "jobs/job.h"
 
@@ -20,3 +22,15 @@ bool bundle_child_find(Job *job, const BundlePlace *place, char **ret_path);
 /* Removes what there is of it, whole or not; nothing else that has its name. A missing directory is
  * no error. */
 bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error);
+
+/* What is in the bundle, said by a process of the caller: nothing of it can be trusted but its
+ * form. The errors are those of summary_make(). */
+Summary *bundle_child_read(Job *job, const char *directory, GError **error);
+
+/* Copies files of the bundle, which have to be what the manifest of the summary says; the other
+ * files are compared. The errors are those of bundle_extract(). */
+bool bundle_child_extract(Job *job,
+                const char *directory,
+                const Summary *summary,
+                const ImportFiles *files,
+                GError **error);

@@ -7,3 +7,4 @@
 
 extern const Operation operation_export_machine;
 extern const Operation operation_export_snapshot;
+extern const Operation operation_import_machine;

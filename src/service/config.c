@@ -8,8 +8,10 @@
 
 #include "util/error.h"
 #include "util/number.h"
+#include "util/path.h"
 
-#define GROUP "virtaskd"
+#define GROUP             "virtaskd"
+#define IMAGE_DIRECTORIES "ImageDirectories" /* paths with colons between them */
 
 typedef struct ConfigKey {
         const char *name;
@@ -64,6 +66,22 @@ static bool read_key(Config *config, GKeyFile *file, const char *name, GError **
         return true;
 }
 
+static bool read_directories(Config *config, GKeyFile *file, GError **error) {
+        g_autofree char *text = g_key_file_get_value(file, GROUP, IMAGE_DIRECTORIES, NULL);
+        g_auto(GStrv) paths = g_strsplit(text ?: "", ":", -1);
+
+        for (unsigned i = 0; paths[i]; i++)
+                if (!path_check(paths[i], NULL)) {
+                        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
+                                        IMAGE_DIRECTORIES
+                                        " must be absolute paths with colons between them");
+                        return false;
+                }
+        g_strfreev(config->image_directories);
+        config->image_directories = g_steal_pointer(&paths);
+        return true;
+}
+
 static bool check_groups(GKeyFile *file, GError **error) {
         g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
 
@@ -83,6 +101,7 @@ bool config_read(Config *config, const char *path, GError **error) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
                 *value_of(config, &keys[i]) = keys[i].preset;
+        config_clear(config);
         if (!path || !g_file_test(path, G_FILE_TEST_EXISTS))
                 return true;
         if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, error))
@@ -91,7 +110,13 @@ bool config_read(Config *config, const char *path, GError **error) {
                 return false;
         names = g_key_file_get_keys(file, GROUP, NULL, NULL);
         for (unsigned i = 0; names && names[i]; i++)
-                if (!read_key(config, file, names[i], error))
+                if (!(g_str_equal(names[i], IMAGE_DIRECTORIES)
+                                                    ? read_directories(config, file, error)
+                                                    : read_key(config, file, names[i], error)))
                         return false;
         return true;
+}
+
+void config_clear(Config *config) {
+        g_clear_pointer(&config->image_directories, g_strfreev);
 }

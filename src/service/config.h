@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The configuration file: limits of the service. See virtaskd(8). */
+/* The configuration file: limits of the service, and directories that are its own. See virtaskd(8).
+ */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -18,8 +19,10 @@ typedef struct Config {
         unsigned task_retention_sec;
         unsigned progress_signals_per_second;
         unsigned string_bytes;
+        char **image_directories; /* NULL: none */
 } Config;
 
 /* The defaults, changed by the file "path" if there is one (NULL: only the defaults). An unknown
  * key and a value out of range are INVALID_ARGUMENT, and the text names them. */
 bool config_read(Config *config, const char *path, GError **error);
+void config_clear(Config *config);

@@ -217,6 +217,7 @@ static void block_signals(void) {
 int main(int argc, char **argv) {
         Arguments arguments = {.options = {.bus = BUS_SYSTEM}};
         g_autoptr(GError) error = NULL;
+        int status;
 
         parse_arguments(argc, argv, &arguments);
         if (arguments.done)
@@ -226,5 +227,7 @@ int main(int argc, char **argv) {
                 return EXIT_USAGE;
         }
         block_signals();
-        return run(&arguments.options);
+        status = run(&arguments.options);
+        config_clear(&arguments.options.config);
+        return status;
 }

@@ -19,6 +19,7 @@
 #include "bus/bus-error.h"
 #include "bus/bus-options.h"
 #include "collection/store.h"
+#include "export/image-directories.h"
 #include "service/collection.h"
 #include "service/operations.h"
 #include "service/snapshot.h"
@@ -480,6 +481,7 @@ Manager *manager_new(sd_event *event, const ManagerOptions *options, GError **er
 
         manager->event = sd_event_ref(event);
         manager->config = options->config;
+        image_directories_set((const char *const *) options->config.image_directories);
         manager->uri = g_strdup(options->uri);
         manager->missed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         manager->refreshes = g_hash_table_new(g_str_hash, g_str_equal);

@@ -32,6 +32,7 @@ const Operation *const operations[] = {
                 &operation_snapshot_rename,
                 &operation_export_machine,
                 &operation_export_snapshot,
+                &operation_import_machine,
                 &operation_collection_define,
                 &operation_collection_add_member,
                 &operation_collection_remove_member,

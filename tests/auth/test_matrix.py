@@ -37,6 +37,7 @@ TABLE = {
         'ListVirtualMachines': Row(OPEN, None),
         'DescribeError': Row(OPEN, None, 's', ('E_FAIL',)),
         'RegisterVirtualMachine': Row('define', None, 'sa{sv}', None),
+        'ImportSystemDefinition': Row('import', None, 'sa{sv}', ('/nowhere', {})),
         'DefineCollection': Row('configure', None, 'ssqa{sv}', ('some', '', 0, {})),
     },
     'VirtualMachine': {

@@ -39,7 +39,8 @@ def test_no_action_is_free_and_what_can_not_be_undone_is_never_kept():
         assert set(defaults) == {'allow_any', 'allow_inactive', 'allow_active'}
         assert all(value.startswith('auth_admin') for value in defaults.values())
         assert defaults['allow_any'] == defaults['allow_inactive'] == 'auth_admin'
-        if action.get('id') in ('org.virtask1.define', 'org.virtask1.snapshot', 'org.virtask1.snapshot-apply', 'org.virtask1.export'):
+        if action.get('id') in ('org.virtask1.define', 'org.virtask1.snapshot', 'org.virtask1.snapshot-apply', 'org.virtask1.export',
+                                'org.virtask1.import'):
             assert defaults['allow_active'] == 'auth_admin'
 
 

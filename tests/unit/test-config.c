@@ -63,6 +63,19 @@ static void a_key_changes_its_value_alone(void) {
         assert_presets();
 }
 
+static void directories_are_absolute_paths(void) {
+        g_assert_true(read_text("[virtaskd]\nImageDirectories=/srv/a:/srv/b\n"));
+        g_assert_cmpstr(config.image_directories[0], ==, "/srv/a");
+        g_assert_cmpstr(config.image_directories[1], ==, "/srv/b");
+        g_assert_null(config.image_directories[2]);
+        g_assert_false(read_text("[virtaskd]\nImageDirectories=/srv/a:b\n"));
+        g_assert_true(refused_for("ImageDirectories"));
+        g_assert_true(read_text("[virtaskd]\nImageDirectories=\n"));
+        g_assert_null(config.image_directories[0]);
+        g_assert_true(read_text(""));
+        g_assert_null(config.image_directories);
+}
+
 static void the_ends_of_a_range_are_allowed(void) {
         g_assert_true(read_text("[virtaskd]\nTaskRetentionSec=1\nStringBytes=1024\n"));
         g_assert_cmpuint(config.task_retention_sec, ==, 1);
@@ -105,6 +118,7 @@ int main(int argc, char **argv) {
         ADD(without_a_file_there_are_the_presets);
         ADD(an_empty_file_changes_nothing);
         ADD(a_key_changes_its_value_alone);
+        ADD(directories_are_absolute_paths);
         ADD(the_ends_of_a_range_are_allowed);
         ADD(a_value_out_of_range_is_refused);
         ADD(what_is_no_number_is_refused);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A machine's images must lie where nobody but the service (and root) can rename anything: libvirt
+ * opens them by their paths, as root, whenever the machine is started. */
+
+#include "export/image-directories.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util/error.h"
+
+#define MODE 0711
+
+static char **configured;
+
+void image_directories_set(const char *const *directories) {
+        g_strfreev(configured);
+        configured = g_strdupv((char **) directories);
+}
+
+static char *resolve(const char *path) {
+        char *resolved = realpath(path, NULL);
+        char *copy = g_strdup(resolved);
+
+        free(resolved);
+        return copy;
+}
+
+static bool is_beneath(const char *path, const char *directory) {
+        g_autofree char *resolved = directory ? resolve(directory) : NULL;
+        g_autofree char *prefix = resolved ? g_strconcat(resolved, "/", NULL) : NULL;
+
+        return resolved && (g_str_equal(path, resolved) || g_str_has_prefix(path, prefix));
+}
+
+static bool is_of_service(const Layout *layout, const char *path) {
+        if (is_beneath(path, layout->images))
+                return true;
+        for (unsigned i = 0; configured && configured[i]; i++)
+                if (is_beneath(path, configured[i]))
+                        return true;
+        return false;
+}
+
+static bool fail(VirtaskError code, const char *text, GError **error) {
+        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
+        return false;
+}
+
+char *image_directories_choose(
+                const Layout *layout, const char *wish, uid_t caller, GError **error) {
+        g_autofree char *path = NULL;
+
+        if (!layout->save || (!wish && !layout->images))
+                return fail(VIRTASK_ERROR_NOT_SUPPORTED,
+                                       "The files of this hypervisor are out of reach", error),
+                       NULL;
+        if (!wish)
+                (void) g_mkdir_with_parents(layout->images, MODE);
+        path = resolve(wish ?: layout->images);
+        if (path && is_of_service(layout, path))
+                return g_steal_pointer(&path);
+        /* Others are told nothing of paths that they could not look at themselves. */
+        if (caller != 0 && caller != geteuid())
+                return fail(VIRTASK_ERROR_ACCESS_DENIED,
+                                       "StorageDirectory is not one of the service's directories; "
+                                       "see ImageDirectories= in virtaskd(8)",
+                                       error),
+                       NULL;
+        if (!path || !g_file_test(path, G_FILE_TEST_IS_DIR))
+                return fail(VIRTASK_ERROR_PATH_NOT_FOUND, "There is no such StorageDirectory",
+                                       error),
+                       NULL;
+        return g_steal_pointer(&path);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The second half of a plan, when its files are there: what is in them is looked at before anything
+ * else has them. */
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "disk/image.h"
+#include "export/import-plan.h"
+#include "export/saved-file.h"
+#include "util/error.h"
+#include "util/fd.h"
+
+#define SIZE_MAX_BYTES (UINT64_C(16) << 40) /* of what a guest sees */
+
+static bool fail(GError **error, const char *name, const char *why) {
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE, "The image '%s' %s", name,
+                        why);
+        return false;
+}
+
+/* Errors about an image name the file that is being made; the bundle knows it by another name. */
+static bool rename_in_error(GError *cause, const char *path, const char *name, GError **error) {
+        g_auto(GStrv) parts = g_strsplit(cause->message, path, -1);
+        g_autofree char *text = g_strjoinv(name, parts);
+
+        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE, text);
+        g_error_free(cause);
+        return false;
+}
+
+/* The image that this one rests on, "" for none: a name without a directory, beside it. */
+static bool read_backing(const ImageInfo *info, const char *name, char **ret, GError **error) {
+        g_autofree char *directory = NULL, *parent = NULL, *base = NULL;
+
+        if (!info->backing) {
+                *ret = g_strdup("");
+                return true;
+        }
+        directory = g_path_get_dirname(info->path);
+        parent = g_path_get_dirname(info->backing);
+        base = g_path_get_basename(info->backing);
+        if (!g_str_equal(directory, parent))
+                return fail(error, name, "rests on a file that is not in the bundle");
+        if (!info->backing_format)
+                return fail(error, name, "does not say the format of its backing file");
+        *ret = g_strconcat(IMAGES_PREFIX, base, NULL);
+        return true;
+}
+
+static bool check_image(ImportPlan *plan,
+                const char *name,
+                const char *format,
+                uint64_t *ret_size,
+                char **ret_backing,
+                GError **error) {
+        g_autofree char *path = import_file_path(import_files_find(plan->files, name));
+        GError *cause = NULL;
+        g_autoptr(ImageInfo) info = image_info_read(path, format, &cause);
+        g_autofree char *backing = NULL;
+
+        if (!info)
+                return rename_in_error(cause, path, name, error);
+        if (info->encrypted)
+                return fail(error, name, "is encrypted");
+        if (info->virtual_size > SIZE_MAX_BYTES)
+                return fail(error, name, "is larger than 16 TiB");
+        if (!read_backing(info, name, &backing, error))
+                return false;
+        if (*backing && !definition_import_image(
+                                        &plan->import, backing, info->backing_format, error))
+                return false;
+        *ret_size = info->virtual_size;
+        *ret_backing = g_steal_pointer(&backing);
+        return true;
+}
+
+/* What each image of the bundle rests on; one that says the format of another may come later than
+ * that. */
+typedef struct Images {
+        ImportPlan *plan;
+        GHashTable *backings; /* name -> name, or "" */
+        GHashTable *sizes;    /* name -> uint64_t */
+} Images;
+
+static bool check_known(Images *images, bool *ret_news, GError **error) {
+        g_autoptr(GList) names = g_hash_table_get_keys(images->plan->import.images);
+
+        *ret_news = false;
+        for (GList *link = names; link; link = link->next) {
+                const char *name = link->data;
+                const char *format = g_hash_table_lookup(images->plan->import.images, name);
+                uint64_t size = 0;
+                char *backing;
+
+                if (!format || g_hash_table_contains(images->backings, name))
+                        continue;
+                if (!check_image(images->plan, name, format, &size, &backing, error))
+                        return false;
+                g_hash_table_insert(images->backings, g_strdup(name), backing);
+                g_hash_table_insert(images->sizes, g_strdup(name), g_memdup2(&size, sizeof(size)));
+                *ret_news = true;
+        }
+        return true;
+}
+
+static bool check_all(Images *images, GError **error) {
+        GHashTableIter iter;
+        void *name, *format;
+        bool news;
+
+        do
+                if (!check_known(images, &news, error))
+                        return false;
+        while (news);
+        g_hash_table_iter_init(&iter, images->plan->import.images);
+        while (g_hash_table_iter_next(&iter, &name, &format))
+                if (!format)
+                        return fail(error, name, "belongs to no disk");
+        return true;
+}
+
+/* A chain that is longer than there are images goes in a circle. */
+static bool check_ends(const Images *images, GError **error) {
+        unsigned count = g_hash_table_size(images->backings);
+        GHashTableIter iter;
+        void *name;
+
+        g_hash_table_iter_init(&iter, images->backings);
+        while (g_hash_table_iter_next(&iter, &name, NULL)) {
+                const char *next = name;
+
+                for (unsigned i = 0; next && *next && i <= count; i++)
+                        next = g_hash_table_lookup(images->backings, next);
+                if (!next || *next)
+                        return fail(error, name, "rests on itself");
+        }
+        return true;
+}
+
+static bool check_disk(const Images *images, const ImportDisk *disk, GError **error) {
+        const char *next = disk->images->pdata[0];
+        const uint64_t *size = g_hash_table_lookup(images->sizes, next);
+
+        if (!size || *size != disk->size)
+                return fail(error, next, "does not have the size that the manifest says");
+        for (unsigned i = 0; i < disk->images->len; i++) {
+                if (g_strcmp0(next, disk->images->pdata[i]) != 0)
+                        return fail(error, disk->images->pdata[i],
+                                        "does not rest on what the manifest says");
+                next = g_hash_table_lookup(images->backings, next);
+        }
+        return !*next || fail(error, next, "is below a disk without being in the manifest's list");
+}
+
+bool import_plan_check_images(ImportPlan *plan, GError **error) {
+        g_autoptr(GHashTable) backings =
+                        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        g_autoptr(GHashTable) sizes =
+                        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        Images images = {plan, backings, sizes};
+
+        if (!check_all(&images, error) || !check_ends(&images, error))
+                return false;
+        for (unsigned i = 0; i < plan->disks->len; i++)
+                if (!check_disk(&images, plan->disks->pdata[i], error))
+                        return false;
+        return true;
+}
+
+/* Saved states */
+
+static bool convert(ImportPlan *plan, const char *name, GHashTable *by_target, GError **error) {
+        g_autofree char *path = import_file_path(import_files_find(plan->files, name));
+        auto_fd fd = open(path, O_RDWR | O_CLOEXEC);
+        bool ok;
+
+        if (fd < 0) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "Failed to open '%s'",
+                                name);
+                return false;
+        }
+        plan->import.by_target = by_target;
+        ok = saved_file_import(fd, &plan->import, name, error);
+        plan->import.by_target = NULL;
+        return ok && fdatasync(fd) == 0;
+}
+
+bool import_plan_convert_states(ImportPlan *plan, GError **error) {
+        if (plan->saved && !convert(plan, plan->saved, plan->by_target, error))
+                return false;
+        for (unsigned i = 0; i < plan->snapshots->len; i++) {
+                const ImportSnapshot *snapshot = plan->snapshots->pdata[i];
+
+                if (snapshot->memory &&
+                                !convert(plan, snapshot->memory, snapshot->by_target, error))
+                        return false;
+        }
+        return true;
+}

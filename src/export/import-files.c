@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The directories are those of the service: nobody else can rename what is in them, and all the
+ * same no link is followed on the way (openat2). A name at the end counts as ours only with the
+ * inode that was made for it. */
+
+#include "export/import-files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "jobs/job.h"
+#include "util/fd.h"
+
+#define MEMORY_TEMPORARY "Temporary" /* paths */
+#define MEMORY_FINAL     "Final"     /* "DEVICE:INODE:PATH" */
+
+#define DIRECTORY_MODE 0711 /* QEMU, which is another user, passes */
+#define DEPTH_MAX      3U
+#define SEAL_TRIES     100U /* while another child is between fork and exec it has our descriptors */
+#define SEAL_USEC      20000U
+
+static bool fail(const char *verb, const char *path, GError **error) {
+        int saved = errno;
+        VirtaskError code = saved == ENOSPC || saved == EDQUOT    ? VIRTASK_ERROR_DISK_FULL
+                            : saved == EEXIST                     ? VIRTASK_ERROR_FILE_EXISTS
+                            : saved == ENOENT || saved == ENOTDIR ? VIRTASK_ERROR_PATH_NOT_FOUND
+                                                                  : VIRTASK_ERROR_FAILED;
+
+        g_set_error(error, VIRTASK_ERROR, (int) code, "Failed to %s '%s': %s", verb, path,
+                        g_strerror(saved));
+        return false;
+}
+
+/* The lists */
+
+static void free_place(void *data) {
+        ImportPlace *place = data;
+
+        g_free(place->temporary);
+        g_free(place->final);
+        g_free(place);
+}
+
+static void free_file(void *data) {
+        ImportFile *file = data;
+
+        fd_close(&file->fd);
+        g_free(file->name);
+        g_free(file->below);
+        g_free(file);
+}
+
+ImportFiles *import_files_new(void) {
+        ImportFiles *files = g_new0(ImportFiles, 1);
+
+        files->places = g_ptr_array_new_with_free_func(free_place);
+        files->files = g_ptr_array_new_with_free_func(free_file);
+        return files;
+}
+
+void import_files_free(ImportFiles *files) {
+        if (!files)
+                return;
+        (void) g_ptr_array_unref(files->files);
+        (void) g_ptr_array_unref(files->places);
+        g_free(files);
+}
+
+/* Links in the paths of the service's own directories are those of whoever runs the host. */
+static char *resolve(const char *directory) {
+        char *resolved = realpath(directory, NULL);
+        char *copy = g_strdup(resolved ?: directory);
+
+        free(resolved);
+        return copy;
+}
+
+ImportPlace *import_files_add_place(ImportFiles *files, const char *final, bool is_directory) {
+        ImportPlace *place = g_new0(ImportPlace, 1);
+        g_autofree char *given = g_path_get_dirname(final), *base = g_path_get_basename(final);
+        g_autofree char *parent = resolve(given), *random = g_uuid_string_random();
+
+        place->final = g_build_filename(parent, base, NULL);
+        place->temporary = g_strdup_printf("%s/.virtask-import-%s", parent, random);
+        place->is_directory = is_directory;
+        place->owner = (uid_t) -1;
+        place->group = (gid_t) -1;
+        g_ptr_array_add(files->places, place);
+        return place;
+}
+
+void import_files_add(
+                ImportFiles *files, const ImportPlace *place, const char *below, const char *name) {
+        ImportFile *file = g_new0(ImportFile, 1);
+
+        file->name = g_strdup(name);
+        file->place = place;
+        file->below = g_strdup(below);
+        file->fd = -1;
+        g_ptr_array_add(files->files, file);
+}
+
+ImportFile *import_files_find(const ImportFiles *files, const char *name) {
+        for (unsigned i = 0; i < files->files->len; i++) {
+                ImportFile *file = files->files->pdata[i];
+
+                if (g_str_equal(file->name, name))
+                        return file;
+        }
+        return NULL;
+}
+
+char *import_file_path(const ImportFile *file) {
+        if (file->head > 0)
+                return g_strdup_printf("/proc/self/fd/%d", file->fd);
+        return file->below ? g_build_filename(file->place->temporary, file->below, NULL)
+                           : g_strdup(file->place->temporary);
+}
+
+bool import_files_check(const ImportFiles *files, GError **error) {
+        for (unsigned i = 0; i < files->places->len; i++) {
+                const ImportPlace *place = files->places->pdata[i];
+
+                if (faccessat(AT_FDCWD, place->final, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                errno = EEXIST;
+                return fail("make", place->final, error);
+        }
+        return true;
+}
+
+/* Opening */
+
+/* The directory that a path lies in, without a link on the way. */
+static int open_parent(const char *path) {
+        g_autofree char *parent = g_path_get_dirname(path);
+        struct open_how how = {
+                        .flags = O_DIRECTORY | O_RDONLY | O_CLOEXEC,
+                        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+        };
+
+        return (int) syscall(SYS_openat2, AT_FDCWD, parent, &how, sizeof(how));
+}
+
+static char *base_of(const char *path) {
+        return g_path_get_basename(path);
+}
+
+static bool remember_temporary(const ImportFiles *files, Job *job, GError **error) {
+        g_autoptr(GPtrArray) paths = g_ptr_array_new();
+
+        for (unsigned i = 0; i < files->places->len; i++)
+                g_ptr_array_add(paths, ((ImportPlace *) files->places->pdata[i])->temporary);
+        g_ptr_array_add(paths, NULL);
+        return job_remember_list(job, MEMORY_TEMPORARY, (const char *const *) paths->pdata, error);
+}
+
+static bool make_directory(const ImportPlace *place, GError **error) {
+        g_autofree char *parent = g_path_get_dirname(place->final);
+        g_autofree char *base = base_of(place->temporary);
+        auto_fd fd = -1;
+
+        if (g_mkdir_with_parents(parent, DIRECTORY_MODE) < 0)
+                return fail("make", parent, error);
+        fd = open_parent(place->temporary);
+        if (fd < 0)
+                return fail("open", parent, error);
+        return !place->is_directory || mkdirat(fd, base, 0700) == 0 ||
+               fail("make", place->temporary, error);
+}
+
+/* Directories between the place and the file, at most one. */
+static bool make_between(const ImportFile *file, const char *path, GError **error) {
+        g_autofree char *parent = g_path_get_dirname(path), *base = base_of(parent);
+        auto_fd fd = -1;
+
+        if (!file->below || !strchr(file->below, '/'))
+                return true;
+        fd = open_parent(parent);
+        if (fd < 0 || (mkdirat(fd, base, 0700) < 0 && errno != EEXIST))
+                return fail("make", parent, error);
+        return (file->place->owner == (uid_t) -1 ||
+                               fchownat(fd, base, file->place->owner, file->place->group,
+                                               AT_SYMLINK_NOFOLLOW) == 0) ||
+               fail("change the owner of", parent, error);
+}
+
+static bool open_file(ImportFile *file, GError **error) {
+        g_autofree char *path = import_file_path(file), *base = base_of(path);
+        auto_fd parent = -1;
+
+        if (!make_between(file, path, error))
+                return false;
+        parent = open_parent(path);
+        file->fd = parent < 0 ? -1
+                              : openat(parent, base,
+                                                O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                                0600);
+        if (file->fd < 0)
+                return fail("create", path, error);
+        return (file->place->owner == (uid_t) -1 ||
+                               fchown(file->fd, file->place->owner, file->place->group) == 0) ||
+               fail("change the owner of", path, error);
+}
+
+static bool open_in_memory(ImportFile *file, uint64_t head, GError **error) {
+        file->head = head;
+        file->fd = memfd_create("import", MFD_CLOEXEC);
+        return file->fd >= 0 || fail("create", file->name, error);
+}
+
+bool import_files_create(ImportFiles *files, Job *job, uint64_t heads, GError **error) {
+        if (heads == 0 && !remember_temporary(files, job, error))
+                return false;
+        for (unsigned i = 0; heads == 0 && i < files->places->len; i++)
+                if (!make_directory(files->places->pdata[i], error))
+                        return false;
+        for (unsigned i = 0; i < files->files->len; i++) {
+                ImportFile *file = files->files->pdata[i];
+
+                if (!(heads > 0 ? open_in_memory(file, heads, error) : open_file(file, error)))
+                        return false;
+        }
+        return true;
+}
+
+/* A descriptor was in the hands of the caller, who could have kept it. A lease for reading is only
+ * given when nobody has the file open for writing. */
+static bool seal(ImportFile *file, GError **error) {
+        g_autofree char *path = import_file_path(file);
+        auto_fd fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0)
+                return fail("open", path, error);
+        for (unsigned i = 0; i < SEAL_TRIES; i++) {
+                if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+                        return fcntl(fd, F_SETLEASE, F_UNLCK) == 0 || fail("release", path, error);
+                if (errno != EAGAIN && errno != EINTR)
+                        break;
+                g_usleep(SEAL_USEC);
+        }
+        g_set_error(error, VIRTASK_ERROR,
+                        errno == EAGAIN ? VIRTASK_ERROR_FILE_IN_USE : VIRTASK_ERROR_NOT_SUPPORTED,
+                        "It can not be made sure that nobody else writes to '%s': %s", path,
+                        g_strerror(errno));
+        return false;
+}
+
+bool import_files_seal(ImportFiles *files, GError **error) {
+        for (unsigned i = 0; i < files->files->len; i++)
+                fd_close(&((ImportFile *) files->files->pdata[i])->fd);
+        for (unsigned i = 0; i < files->files->len; i++)
+                if (!seal(files->files->pdata[i], error))
+                        return false;
+        return true;
+}
+
+/* Publishing */
+
+static bool sync_directory(const char *path, GError **error) {
+        auto_fd fd = open(path, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+        return (fd >= 0 && fsync(fd) == 0) || fail("sync", path, error);
+}
+
+static bool sync_place(const ImportFiles *files, const ImportPlace *place, GError **error) {
+        for (unsigned i = 0; i < files->files->len; i++) {
+                const ImportFile *file = files->files->pdata[i];
+                g_autofree char *path = import_file_path(file), *parent = g_path_get_dirname(path);
+
+                if (file->place == place && !sync_directory(parent, error))
+                        return false;
+        }
+        return !place->is_directory || sync_directory(place->temporary, error);
+}
+
+/* What is there is ours; the descriptor of the directory it is in stays open. */
+static bool identify(ImportPlace *place, GError **error) {
+        struct stat st;
+
+        if (place->is_directory &&
+                        ((place->owner != (uid_t) -1 && lchown(place->temporary, place->owner,
+                                                                        place->group) < 0) ||
+                                        chmod(place->temporary, DIRECTORY_MODE) < 0))
+                return fail("change", place->temporary, error);
+        if (lstat(place->temporary, &st) < 0)
+                return fail("look at", place->temporary, error);
+        place->device = st.st_dev;
+        place->inode = st.st_ino;
+        return true;
+}
+
+static bool remember_final(const ImportFiles *files, Job *job, GError **error) {
+        g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+
+        for (unsigned i = 0; i < files->places->len; i++) {
+                const ImportPlace *place = files->places->pdata[i];
+
+                g_ptr_array_add(texts,
+                                g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":%s",
+                                                (guint64) place->device, (guint64) place->inode,
+                                                place->final));
+        }
+        g_ptr_array_add(texts, NULL);
+        return job_remember_list(job, MEMORY_FINAL, (const char *const *) texts->pdata, error);
+}
+
+static bool publish(const ImportPlace *place, GError **error) {
+        g_autofree char *from = base_of(place->temporary), *to = base_of(place->final);
+        auto_fd parent = open_parent(place->final);
+
+        if (parent < 0 || renameat2(parent, from, parent, to, RENAME_NOREPLACE) < 0 ||
+                        fsync(parent) < 0)
+                return fail("make", place->final, error);
+        return true;
+}
+
+bool import_files_publish(ImportFiles *files, Job *job, GError **error) {
+        for (unsigned i = 0; i < files->places->len; i++)
+                if (!sync_place(files, files->places->pdata[i], error) ||
+                                !identify(files->places->pdata[i], error))
+                        return false;
+        if (!remember_final(files, job, error))
+                return false;
+        for (unsigned i = 0; i < files->places->len; i++)
+                if (!publish(files->places->pdata[i], error))
+                        return false;
+        return true;
+}
+
+/* Removing */
+
+static bool remove_entry(int parent, const char *name, unsigned depth);
+
+static bool remove_content(int directory, unsigned depth) {
+        DIR *entries = fdopendir(directory);
+        struct dirent *entry;
+        bool ok = entries;
+
+        if (!entries)
+                (void) close(directory);
+        while (ok && (entry = readdir(entries)))
+                if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, ".."))
+                        ok = remove_entry(directory, entry->d_name, depth + 1);
+        if (entries)
+                (void) closedir(entries);
+        return ok;
+}
+
+static bool remove_entry(int parent, const char *name, unsigned depth) {
+        int directory;
+
+        if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+                return true;
+        if ((errno != EISDIR && errno != EPERM) || depth > DEPTH_MAX)
+                return false;
+        directory = openat(parent, name, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        return directory >= 0 && remove_content(directory, depth) &&
+               unlinkat(parent, name, AT_REMOVEDIR) == 0;
+}
+
+static bool remove_path(const char *path, GError **error) {
+        g_autofree char *base = base_of(path);
+        auto_fd parent = open_parent(path);
+
+        if (parent < 0 && errno == ENOENT)
+                return true;
+        return (parent >= 0 && remove_entry(parent, base, 0) && fsync(parent) == 0) ||
+               fail("remove", path, error);
+}
+
+static bool remove_final(const char *text, GError **error) {
+        guint64 device, inode;
+        char *end;
+        struct stat st;
+
+        device = g_ascii_strtoull(text, &end, 10);
+        inode = *end == ':' ? g_ascii_strtoull(end + 1, &end, 10) : 0;
+        if (*end != ':' || lstat(end + 1, &st) < 0 || st.st_dev != device || st.st_ino != inode)
+                return true;
+        return remove_path(end + 1, error);
+}
+
+bool import_files_remove(Job *job, GError **error) {
+        g_auto(GStrv) temporary = job_recall_list(job, MEMORY_TEMPORARY);
+        g_auto(GStrv) final = job_recall_list(job, MEMORY_FINAL);
+
+        for (unsigned i = 0; temporary && temporary[i]; i++)
+                if (!remove_path(temporary[i], error))
+                        return false;
+        for (unsigned i = 0; final && final[i]; i++)
+                if (!remove_final(final[i], error))
+                        return false;
+        return true;
+}

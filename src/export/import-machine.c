@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* ImportSystemDefinition: Msvm_VirtualSystemManagementService::ImportSystemDefinition and what
+ * belongs to it (RealizePlannedSystem), in one step.
+ *
+ *     read       a process of the caller tells what is in the bundle
+ *     plan       of that, definitions of this host
+ *     extract    a process of the caller copies the files, under names that nobody has
+ *     check      what is in them, when nobody else can write to them any more
+ *     publish    the files get their names
+ *     define     the machine, then its snapshots
+ *
+ * Until the machine is there with all its snapshots, an interruption takes everything back. */
+
+#include <sys/statvfs.h>
+#include <syslog.h>
+
+#include "backend/backend-error.h"
+#include "backend/machine-name.h"
+#include "bus/bus-path.h"
+#include "export/bundle-child.h"
+#include "export/image-directories.h"
+#include "export/import-plan.h"
+#include "export/operations.h"
+#include "export/saved-file.h"
+#include "jobs/job.h"
+#include "snapshot/libvirt-files.h"
+#include "util/number.h"
+
+#define MEMORY_UUID      "Uuid"
+#define MEMORY_NAME      "Name"
+#define MEMORY_SNAPSHOTS "Snapshots" /* how many it will have */
+
+#define SPARE_PERCENT 5U /* of room that has to be left */
+#define HEAD_BYTES    (UINT64_C(4) << 20)
+
+G_STATIC_ASSERT(HEAD_BYTES >= SAVED_FILE_HEAD_MAX);
+
+typedef struct Importer {
+        Job *job;
+        const ImportRequest *request;
+        virConnectPtr connection;
+        ImportPlan *plan;
+} Importer;
+
+static bool is_to_stop(const Importer *i, GError **error) {
+        if (!job_is_cancelled(i->job))
+                return false;
+        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED, "Importing was stopped");
+        return true;
+}
+
+/* Whether there is a place for the machine. */
+
+static bool check_name(const Importer *i, GError **error) {
+        if (machine_name_is_free(i->connection, i->plan->name, NULL, error))
+                return true;
+        g_prefix_error(error, "The machine needs another name (option Name): ");
+        return false;
+}
+
+static bool check_uuid(const Importer *i, GError **error) {
+        if (machine_uuid_is_free(i->connection, i->plan->uuid, error))
+                return true;
+        g_prefix_error(error, "The machine needs another identifier (option "
+                              "GenerateNewSystemIdentifier): ");
+        return false;
+}
+
+static bool check_room(const Importer *i, const char *storage, GError **error) {
+        uint64_t needed = i->plan->summary->data, room;
+        struct statvfs st;
+
+        if (statvfs(storage, &st) < 0) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "Failed to look at '%s'",
+                                storage);
+                return false;
+        }
+        room = (uint64_t) st.f_bavail * st.f_frsize;
+        needed += needed / 100 * SPARE_PERCENT;
+        if (room >= needed)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL,
+                        "%" G_GUINT64_FORMAT " bytes are needed at '%s', and %" G_GUINT64_FORMAT
+                        " are free",
+                        needed, storage, room);
+        return false;
+}
+
+static bool check_places(const Importer *i, const char *storage, GError **error) {
+        return check_uuid(i, error) && check_name(i, error) &&
+               import_files_check(i->plan->files, error) && check_room(i, storage, error);
+}
+
+/* What is not taken over */
+static void tell_left_out(const Importer *i) {
+        GHashTableIter iter;
+        void *text;
+
+        g_hash_table_iter_init(&iter, i->plan->import.left_out);
+        while (g_hash_table_iter_next(&iter, &text, NULL))
+                job_log(i->job, LOG_NOTICE, "not taken over: %s", (const char *) text);
+}
+
+/* The files */
+
+static bool remember(const Importer *i, GError **error) {
+        g_autofree char *snapshots = g_strdup_printf("%u", i->plan->snapshots->len);
+
+        return job_remember(i->job, MEMORY_UUID, i->plan->uuid, error) &&
+               job_remember(i->job, MEMORY_NAME, i->plan->name, error) &&
+               job_remember(i->job, MEMORY_SNAPSHOTS, snapshots, error);
+}
+
+static bool fetch(const Importer *i, GError **error) {
+        bool validate = i->request->validate_only;
+        ImportPlan *plan = i->plan;
+
+        if (!validate && !remember(i, error))
+                return false;
+        return import_files_create(plan->files, i->job, validate ? HEAD_BYTES : 0, error) &&
+               bundle_child_extract(
+                               i->job, i->request->directory, plan->summary, plan->files, error) &&
+               !is_to_stop(i, error) && (validate || import_files_seal(plan->files, error)) &&
+               import_plan_check_images(plan, error) && import_plan_convert_states(plan, error);
+}
+
+/* The machine */
+
+static bool define_snapshot(
+                virDomainPtr domain, const ImportSnapshot *snapshot, bool current, GError **error) {
+        unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE |
+                         (current ? VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT : 0);
+        g_autoptr(virDomainSnapshot) made =
+                        virDomainSnapshotCreateXML(domain, snapshot->definition, flags);
+
+        if (!made)
+                backend_error_set(error, "Failed to make the snapshot '%s'", snapshot->id);
+        return made;
+}
+
+static bool define_snapshots(const Importer *i, virDomainPtr domain, GError **error) {
+        const ImportPlan *plan = i->plan;
+
+        for (unsigned n = 0; n < plan->snapshots->len; n++) {
+                const ImportSnapshot *snapshot = plan->snapshots->pdata[n];
+
+                if (!define_snapshot(domain, snapshot, g_strcmp0(snapshot->id, plan->current) == 0,
+                                    error))
+                        return false;
+        }
+        return true;
+}
+
+static void undefine(Job *job, virDomainPtr domain) {
+        if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                                           VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+                                                           VIR_DOMAIN_UNDEFINE_NVRAM |
+                                                           VIR_DOMAIN_UNDEFINE_TPM) < 0)
+                job_log(job, LOG_WARNING, "What is left of the machine '%s' stays",
+                                virDomainGetName(domain));
+}
+
+static bool define(const Importer *i, GError **error) {
+        g_autoptr(virDomain) domain = machine_define_new(
+                        i->connection, i->plan->name, i->plan->uuid, i->plan->definition, error);
+
+        if (!domain)
+                return false;
+        if (!define_snapshots(i, domain, error) || !libvirt_files_sync(domain, error)) {
+                undefine(i->job, domain);
+                return false;
+        }
+        (void) g_strlcpy(i->job->uuid, i->plan->uuid, sizeof(i->job->uuid));
+        i->job->result_object = bus_path_machine(i->plan->uuid);
+        return true;
+}
+
+static bool import(Importer *i, GError **error) {
+        if (!fetch(i, error))
+                return false;
+        tell_left_out(i);
+        if (i->request->validate_only)
+                return true;
+        return job_commit(i->job) && import_files_publish(i->plan->files, i->job, error) &&
+               define(i, error);
+}
+
+static void take_back(Job *job) {
+        g_autoptr(GError) error = NULL;
+
+        if (!import_files_remove(job, &error))
+                job_log(job, LOG_WARNING, "What is left of the import stays: %s", error->message);
+}
+
+static bool plan_and_import(Importer *i, const Summary *summary, GError **error) {
+        g_auto(Layout) layout = {0};
+        g_autofree char *storage = NULL;
+        g_autoptr(ImportPlan) plan = NULL;
+        bool ok;
+
+        layout_of_connection(i->connection, &layout);
+        storage = image_directories_choose(&layout, i->request->storage, i->job->caller, error);
+        plan = storage ? import_plan_new(summary, i->request, &layout, storage, error) : NULL;
+        if (!plan)
+                return false;
+        i->plan = plan;
+        ok = check_places(i, storage, error) && import(i, error);
+        if (!ok && !i->request->validate_only)
+                take_back(i->job);
+        return ok;
+}
+
+static bool import_run(Job *job, GError **error) {
+        g_autoptr(virConnect) connection = backend_lend(job->backend, BACKEND_LONG, error);
+        Importer importer = {.job = job, .request = job->request, .connection = connection};
+        g_autoptr(Summary) summary = NULL;
+
+        if (!connection)
+                return false;
+        summary = bundle_child_read(job, importer.request->directory, error);
+        return summary && !is_to_stop(&importer, error) &&
+               plan_and_import(&importer, summary, error);
+}
+
+/* After an interruption */
+
+static bool is_complete(Job *job, virDomainPtr domain) {
+        uint64_t wanted = 0;
+        int n = virDomainSnapshotNum(domain, 0);
+
+        (void) number_parse(job_recall(job, MEMORY_SNAPSHOTS) ?: "", 0, INT32_MAX, &wanted);
+        return n >= 0 && (uint64_t) n >= wanted;
+}
+
+/* The machine that the job has defined, and nobody else. */
+static virDomainPtr find_machine(Job *job, virConnectPtr connection) {
+        const char *uuid = job_recall(job, MEMORY_UUID), *name = job_recall(job, MEMORY_NAME);
+        virDomainPtr domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
+
+        if (domain && g_strcmp0(virDomainGetName(domain), name) == 0 &&
+                        virDomainIsActive(domain) == 0 && virDomainIsPersistent(domain) == 1)
+                return domain;
+        if (domain)
+                (void) virDomainFree(domain);
+        return NULL;
+}
+
+static bool import_settle(Job *job, GError **error) {
+        g_autoptr(virConnect) connection = backend_lend(job->backend, BACKEND_LONG, error);
+        g_autoptr(virDomain) domain = NULL;
+
+        if (!connection)
+                return false;
+        domain = find_machine(job, connection);
+        if (domain && is_complete(job, domain)) {
+                if (!libvirt_files_sync(domain, error))
+                        return false;
+                (void) g_strlcpy(job->uuid, job_recall(job, MEMORY_UUID), sizeof(job->uuid));
+                job->result_object = bus_path_machine(job->uuid);
+                return true;
+        }
+        if (domain)
+                undefine(job, domain);
+        take_back(job);
+        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
+                        "The service was interrupted while it imported the machine");
+        return false;
+}
+
+const Operation operation_import_machine = {
+                .name = "system-import",
+                .interface = "Manager",
+                .member = "ImportSystemDefinition",
+                .signature = "sa{sv}",
+                .argument_names = "import_directory\0options\0task\0",
+                .action = "org.virtask1.import",
+                .gerund = "Importing a virtual machine",
+                .job_type = 61,
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US |
+                         OPERATION_ANSWERS_OBJECT | OPERATION_SHARED,
+                .lane = LANE_DISK,
+                .request_size = sizeof(ImportRequest),
+                .parse = import_request_parse,
+                .request_clear = import_request_clear,
+                .run = import_run,
+                .settle = import_settle,
+                .progress = job_counted,
+};

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What becomes of a bundle: definitions of this host and the files that they need. It is made of
+ * what a process of the caller has read, and so of nothing that can be trusted. Worker. */
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "backend/layout.h"
+#include "bundle/summary.h"
+#include "export/definition-import.h"
+#include "export/import-files.h"
+#include "export/import-settings.h"
+
+typedef struct ImportSnapshot {
+        char *id;
+        char *definition;      /* as libvirt takes it back */
+        char *memory;          /* file of the bundle; NULL: none */
+        GHashTable *by_target; /* images of its disks */
+} ImportSnapshot;
+
+/* A disk of the machine and what it rests on. */
+typedef struct ImportDisk {
+        char *target;
+        uint64_t size;     /* that the guest sees */
+        GPtrArray *images; /* names in the bundle, the top first */
+} ImportDisk;
+
+typedef struct ImportPlan {
+        const Summary *summary;
+        char *name, *uuid;
+        char *directory; /* where its images will be */
+        char *definition;
+        char *current; /* id of a snapshot; NULL: none */
+        char *saved;   /* file of the bundle; NULL: none */
+        GPtrArray *disks;
+        GPtrArray *snapshots;
+        GHashTable *by_target; /* images of the disks: target -> name */
+        DefinitionImport import;
+        ImportFiles *files;
+} ImportPlan;
+
+/* The images will be in a directory in "storage". "summary" has to stay. INVALID_BUNDLE, the errors
+ * of name_check(), NOT_SUPPORTED where libvirt's directories are out of reach and there are files
+ * for them. */
+ImportPlan *import_plan_new(const Summary *summary,
+                const ImportRequest *request,
+                const Layout *layout,
+                const char *storage,
+                GError **error);
+void import_plan_free(ImportPlan *plan);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportPlan, import_plan_free)
+
+/* Whether the images, which are copied, are what the manifest says, and rest on nothing but each
+ * other. INVALID_BUNDLE. */
+bool import_plan_check_images(ImportPlan *plan, GError **error);
+
+/* Gives the saved states, which are copied, the definitions that the machine gets; synced.
+ * INVALID_BUNDLE, INCOMPATIBLE_SAVED_STATE. */
+bool import_plan_convert_states(ImportPlan *plan, GError **error);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the caller of ImportSystemDefinition wants. */
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "jobs/operation.h"
+
+typedef struct ImportRequest {
+        Request common;
+        char *directory; /* of the bundle */
+        char *name;      /* that the machine gets; NULL: the one that it has */
+        char *storage;   /* where its images go; NULL: where images are made */
+        bool new_identifier;
+        bool validate_only; /* nothing is made */
+} ImportRequest;
+
+/* An operation's parse(): a directory and options. INVALID_ARGUMENT, the errors of path_check() and
+ * of name_check(). */
+bool import_request_parse(sd_bus_message *call, void *request, GError **error);
+void import_request_clear(void *request);
