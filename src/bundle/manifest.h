@@ -24,6 +24,9 @@ typedef struct ManifestFile {
 /* The name of an unfinished bundle, ".NAME.partial-ID", with the identity that it will keep. */
 #define MANIFEST_PARTIAL ".partial-"
 
+/* An image whose backing file is called TARGET.base rests on the disk of another bundle. */
+#define MANIFEST_BASE ".base"
+
 typedef struct Manifest {
         JsonNode *root;
         JsonObject *object; /* of the root */

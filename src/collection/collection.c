@@ -94,6 +94,12 @@ bool collection_has(const Collection *collection, const char *uuid) {
         return find(collection, uuid);
 }
 
+const char *collection_snapshot_of(const Collection *collection, const char *uuid) {
+        const CollectionMember *member = find(collection, uuid);
+
+        return member ? member->snapshot : NULL;
+}
+
 static bool is_uuid(const char *text) {
         g_autofree char *lower = g_ascii_strdown(text, -1);
 

@@ -50,6 +50,9 @@ void collection_rename(Collection *collection, const char *name);
 
 bool collection_has(const Collection *collection, const char *uuid);
 
+/* The snapshot of that machine; NULL: none. Belongs to the collection. */
+const char *collection_snapshot_of(const Collection *collection, const char *uuid);
+
 /* Whether it is a UUID as we write them: lower case, with dashes. */
 bool collection_id_check(const char *id, GError **error);
 

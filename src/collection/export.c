@@ -5,7 +5,9 @@
  * none. */
 
 #include "export/export.h"
+#include "bus/bus-path.h"
 #include "collection/operations.h"
+#include "collection/store.h"
 #include "collection/together.h"
 #include "export/operations.h"
 #include "export/settings.h"
@@ -54,6 +56,45 @@ static bool do_all(Job *job, bool (*step)(Job *part, GError **error), GError **e
         return false;
 }
 
+/* What a machine's export differs from: its snapshot in the collection that is the base of all. */
+
+static Collection *find_base(const Job *job, GError **error) {
+        const ExportRequest *request = job->request;
+        char id[UUID_STRING_SIZE];
+
+        if (bus_path_to_snapshot_collection(request->base, id))
+                return collection_store_find(job->collections, id, error);
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_COLLECTION,
+                        "'%s' is no collection of snapshots", request->base);
+        return NULL;
+}
+
+static bool set_base(Job *part, const Collection *base, GError **error) {
+        ExportRequest *request = part->request;
+        const char *snapshot = collection_snapshot_of(base, part->uuid);
+
+        g_clear_pointer(&request->base, g_free);
+        if (snapshot)
+                request->base = bus_path_snapshot(part->uuid, snapshot);
+        else
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
+                                "'%s' is not part of DifferentialBackupBase", together_name(part));
+        return snapshot;
+}
+
+static bool set_bases(Job *job, GError **error) {
+        const ExportRequest *request = job->request;
+        g_autoptr(Collection) base = NULL;
+        bool ok = true;
+
+        if (!request->base)
+                return true;
+        base = find_base(job, error);
+        for (unsigned i = 0; base && ok && job->parts && i < job->parts->len; i++)
+                ok = set_base(job->parts->pdata[i], base, error);
+        return base && ok;
+}
+
 static bool discard(Job *part, GError **error) {
         export_discard(part);
         return true;
@@ -74,7 +115,7 @@ static bool end(Job *job, bool done, GError **error) {
 }
 
 static bool group_export_run(Job *job, GError **error) {
-        return end(job, do_all(job, export_write, error), error);
+        return set_bases(job, error) && end(job, do_all(job, export_write, error), error);
 }
 
 static bool group_export_settle(Job *job, GError **error) {

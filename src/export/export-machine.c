@@ -28,24 +28,25 @@ static bool refuse(VirtaskError code, GError **error, const MachineFacts *facts,
         return false;
 }
 
-/* Its snapshots stay as they are. */
-static bool needs_present(const ExportRequest *request) {
-        return request->snapshots == EXPORT_ALL_SNAPSHOTS ||
-               request->snapshots == EXPORT_NO_SNAPSHOTS;
+/* Also of none. */
+static bool check_snapshot(const MachineFacts *facts, const char *id, GError **error) {
+        if (!id || snapshot_facts_find(facts->snapshots, id))
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
+                        "'%s' has no snapshot '%s'", facts->name, id);
+        return false;
 }
 
 static bool export_admit(const void *data, const MachineFacts *facts, GError **error) {
         const ExportRequest *request = data;
-        g_autofree char *snapshot = NULL;
+        g_autofree char *snapshot = NULL, *base = NULL;
 
-        if (!export_request_find_snapshot(request, facts->uuid, &snapshot, error))
+        if (!export_request_find_snapshot(request, facts->uuid, &snapshot, error) ||
+                        !export_request_find_base(request, facts->uuid, &base, error))
                 return false;
-        if (snapshot && !snapshot_facts_find(facts->snapshots, snapshot)) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
-                                "'%s' has no snapshot '%s'", facts->name, snapshot);
+        if (!check_snapshot(facts, snapshot, error) || !check_snapshot(facts, base, error))
                 return false;
-        }
-        if (!facts->active || !needs_present(request))
+        if (!facts->active || export_request_is_of_one(request))
                 return true;
         if (!request->live_seen)
                 return refuse(VIRTASK_ERROR_INVALID_STATE, error, facts,
@@ -125,6 +126,16 @@ void export_discard(Job *job) {
 
 /* One life of the work */
 
+/* The machine, or the snapshot, with what it differs from. The domain is borrowed. */
+static ExportSource *read_source(
+                const Job *job, virDomainPtr domain, const char *snapshot, GError **error) {
+        g_autofree char *base = NULL;
+
+        if (!export_request_find_base(job->request, job->uuid, &base, error))
+                return NULL;
+        return export_source_read(domain, snapshot, base, error);
+}
+
 /* *ret_captures: a snapshot has to be taken for it. */
 static bool check(Job *job, const char *snapshot, bool *ret_captures, GError **error) {
         const ExportRequest *request = job->request;
@@ -133,10 +144,11 @@ static bool check(Job *job, const char *snapshot, bool *ret_captures, GError **e
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return false;
-        source = export_source_read(loan.domain, snapshot, error);
+        source = read_source(job, loan.domain, snapshot, error);
         if (!source || !export_source_check(source, request, error))
                 return false;
-        *ret_captures = source->tree->active && needs_present(request) && request->storage;
+        *ret_captures = source->tree->active && !export_request_is_of_one(request) &&
+                        request->storage;
         return true;
 }
 
@@ -147,7 +159,7 @@ static ExportPlan *make_plan(
 
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return NULL;
-        source = export_source_read(loan.domain, snapshot, error);
+        source = read_source(job, loan.domain, snapshot, error);
         return source ? export_plan_new(source, job->request, place, error) : NULL;
 }
 

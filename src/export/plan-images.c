@@ -2,7 +2,8 @@
 
 /* What becomes of each disk:
  *
- *     copied      its chain, file by file: snapshots rest on the same files
+ *     copied      its chain, file by file: snapshots rest on the same files; of a difference what
+ *                 lies above the base
  *     merged      one snapshot, as a machine of its own: its chain becomes one image
  *     overlaid    it stays where it is, and whoever uses the bundle writes to an overlay in it
  *     named       it stays where it is, and is used there */
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bundle/manifest.h"
 #include "disk/image-file.h"
 #include "disk/image-lock.h"
 #include "disk/image-server.h"
@@ -21,11 +23,6 @@
 #include "util/fd.h"
 
 #define FIRST_DESCRIPTOR 3
-
-static bool is_of_one(const ExportRequest *request) {
-        return request->snapshots == EXPORT_ONE_SNAPSHOT ||
-               request->snapshots == EXPORT_ONE_SNAPSHOT_FOR_BACKUP;
-}
 
 static bool is_copied(const Planner *p, const Disk *disk) {
         return p->request->storage && export_source_has(p->request, disk);
@@ -38,7 +35,7 @@ static const TreeImage *find_image(const Planner *p, const char *path) {
 static bool is_merged(const Planner *p, const Disk *disk) {
         const TreeImage *image = find_image(p, disk->path);
 
-        return is_of_one(p->request) && image && image->backing;
+        return export_request_merges(p->request) && image && image->backing;
 }
 
 bool plan_has_snapshot(const Planner *p, const SnapshotDefinition *snapshot) {
@@ -64,8 +61,10 @@ static void name_image(Planner *p, const TreeImage *image) {
         g_hash_table_insert(p->names, image->path, name);
 }
 
-static void name_chain(Planner *p, const char *path) {
-        for (const TreeImage *image = find_image(p, path); image;
+/* Down to the image "base", which is left out; NULL: all of it. */
+static void name_chain(Planner *p, const char *path, const char *base) {
+        for (const TreeImage *image = find_image(p, path);
+                        image && g_strcmp0(image->path, base) != 0;
                         image = find_image(p, image->backing))
                 if (!g_hash_table_contains(p->names, image->path))
                         name_image(p, image);
@@ -78,7 +77,7 @@ void plan_name_images(Planner *p) {
                 const Disk *disk = disks->pdata[i];
 
                 if (is_copied(p, disk) && !is_merged(p, disk))
-                        name_chain(p, disk->path);
+                        name_chain(p, disk->path, export_source_base_of(p->source, disk));
         }
 }
 
@@ -89,7 +88,7 @@ bool plan_name_snapshot(Planner *p, const SnapshotDefinition *snapshot, GError *
                 const Disk *disk = disks->disks->pdata[i];
 
                 if (disk->is_disk)
-                        name_chain(p, disk->path);
+                        name_chain(p, disk->path, NULL);
         }
         return disks;
 }
@@ -139,10 +138,22 @@ bool plan_add_state(Planner *p, const char *path, char **name, GError **error) {
         return true;
 }
 
+/* No file has this name: what rests on the base can't be used without it. */
+static char *base_name(const char *target) {
+        return g_strconcat(target, MANIFEST_BASE, NULL);
+}
+
+static char *backing_name(const Planner *p, const TreeImage *image) {
+        const char *below = image->backing ? g_hash_table_lookup(p->names, image->backing) : NULL;
+
+        if (below)
+                return g_path_get_basename(below);
+        return image->backing ? base_name(image->target) : NULL;
+}
+
 static bool add_copy(Planner *p, const TreeImage *image, GError **error) {
         const char *name = g_hash_table_lookup(p->names, image->path);
-        const char *below = image->backing ? g_hash_table_lookup(p->names, image->backing) : NULL;
-        g_autofree char *backing = below ? g_path_get_basename(below) : NULL;
+        g_autofree char *backing = backing_name(p, image);
 
         if (image->problem) {
                 g_propagate_error(error, g_error_copy(image->problem));
@@ -177,10 +188,11 @@ static void replace_disk(Planner *p, const Disk *disk, const char *name, JsonObj
 static bool is_overlaid(const Planner *p, const Disk *disk) {
         return disk->is_disk && !is_copied(p, disk) && disk->path && disk->format &&
                disk_is_snapshottable(disk) && !p->request->without_overlays &&
-               !p->request->for_migration && (!p->source->tree->active || is_of_one(p->request));
+               !p->request->for_migration &&
+               (!p->source->tree->active || export_request_is_of_one(p->request));
 }
 
-static bool add_overlay(Planner *p, const Disk *disk, GError **error) {
+static bool add_overlay(Planner *p, const Disk *disk, const char *backing, GError **error) {
         g_autofree char *name = g_strdup_printf("disks/%s.qcow2", disk->target);
         g_autoptr(ImageInfo) info = image_info_read(disk->path, disk->format, error);
         JsonObject *image;
@@ -188,11 +200,16 @@ static bool add_overlay(Planner *p, const Disk *disk, GError **error) {
         if (!info)
                 return false;
         image = json_object_new();
-        json_object_set_string_member(image, "overlay", disk->path);
+        json_object_set_string_member(image, "overlay", backing);
         json_object_set_string_member(image, "format", disk->format);
         json_object_set_int_member(image, "size", (gint64) info->virtual_size);
         replace_disk(p, disk, name, image);
         return true;
+}
+
+/* Nothing has changed since the base. */
+static bool is_base(const Planner *p, const Disk *disk) {
+        return g_strcmp0(disk->path, export_source_base_of(p->source, disk)) == 0;
 }
 
 /* What the chain holds at most. */
@@ -239,15 +256,20 @@ static bool serve_merged(Planner *p, GError **error) {
 }
 
 static bool add_made(Planner *p, const Disk *disk, GError **error) {
+        g_autofree char *base = base_name(disk->target);
+
         if (is_copied(p, disk) && is_merged(p, disk))
                 return add_merged(p, disk, error);
-        return !is_overlaid(p, disk) || add_overlay(p, disk, error);
+        if (is_copied(p, disk) && is_base(p, disk))
+                return add_overlay(p, disk, base, error);
+        return !is_overlaid(p, disk) || add_overlay(p, disk, disk->path, error);
 }
 
 /* What the manifest says of a disk: its images in the bundle, the top of the chain first. */
 static void describe(Planner *p, const Disk *disk) {
         const char *here = g_hash_table_lookup(p->replaced, disk->target);
         const TreeImage *image = find_image(p, disk->path);
+        const char *file;
         JsonObject *object;
         JsonArray *images;
 
@@ -260,11 +282,14 @@ static void describe(Planner *p, const Disk *disk) {
         json_object_set_int_member(object, "virtual-size", (gint64) image->virtual_size);
         if (here)
                 json_array_add_string_element(images, here + strlen(p->here) + 1);
-        for (; !here && image; image = find_image(p, image->backing))
-                json_array_add_string_element(images, g_hash_table_lookup(p->names, image->path));
+        for (; !here && image && (file = g_hash_table_lookup(p->names, image->path));
+                        image = find_image(p, image->backing))
+                json_array_add_string_element(images, file);
         json_object_set_array_member(object, "images", images);
         if (here && !is_copied(p, disk))
                 json_object_set_string_member(object, "backing", disk->path);
+        if (is_copied(p, disk) && export_source_base_of(p->source, disk))
+                json_object_set_boolean_member(object, "differs", true);
         json_array_add_object_element(p->disks, object);
 }
 

@@ -215,8 +215,32 @@ static JsonObject *new_manifest(const char *partial) {
                 json_object_set_string_member(manifest, "id", id + strlen(MANIFEST_PARTIAL));
         json_object_set_string_member(manifest, "created", created);
         json_object_set_string_member(manifest, "producer", "virtask " VIRTASK_VERSION);
-        json_object_set_string_member(manifest, "kind", "full");
         return manifest;
+}
+
+/* A state of a machine that differences can be counted from. */
+static void set_point(const Planner *p,
+                JsonObject *manifest,
+                const char *member,
+                const SnapshotDefinition *snapshot) {
+        JsonObject *point = json_object_new();
+        char uuid[VIR_UUID_STRING_BUFLEN] = "";
+
+        (void) virDomainGetUUIDString(p->source->domain, uuid);
+        json_object_set_string_member(point, "machine", uuid);
+        json_object_set_string_member(point, "id", snapshot->id);
+        json_object_set_int_member(point, "created", snapshot->created);
+        json_object_set_object_member(manifest, member, point);
+}
+
+static void set_kind(const Planner *p, JsonObject *manifest) {
+        const ExportSource *source = p->source;
+
+        json_object_set_string_member(manifest, "kind", source->base ? "difference" : "full");
+        if (source->shown && export_request_is_of_one(p->request))
+                set_point(p, manifest, "point", source->shown);
+        if (source->base)
+                set_point(p, manifest, "base", source->base);
 }
 
 static void set_place(const Planner *p, JsonObject *object, const BundlePlace *place) {
@@ -236,6 +260,7 @@ static bool fill(Planner *p, const BundlePlace *place, GError **error) {
                 plan_name_images(p);
         ok = ok && for_each_snapshot(p, on_name, NULL, error) && plan_add_images(p, error) &&
              add_machine(p, machine, error) && for_each_snapshot(p, on_add, snapshots, error);
+        set_kind(p, manifest);
         if (p->request->snapshots == EXPORT_ALL_SNAPSHOTS)
                 set_current(p, machine);
         json_object_set_object_member(manifest, "machine", machine);

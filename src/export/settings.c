@@ -50,7 +50,7 @@ static bool fail(GError **error, const char *text) {
         return false;
 }
 
-static bool is_of_one(const ExportRequest *request) {
+bool export_request_is_of_one(const ExportRequest *request) {
         return request->snapshots == EXPORT_ONE_SNAPSHOT ||
                request->snapshots == EXPORT_ONE_SNAPSHOT_FOR_BACKUP;
 }
@@ -61,6 +61,9 @@ static bool check(const ExportRequest *request, GError **error) {
         if (excludes && request->snapshots == EXPORT_ALL_SNAPSHOTS)
                 return fail(error, "ExcludedVirtualHardDisks does not go together with "
                                    "CopySnapshotConfiguration 0");
+        if (request->base && !request->storage)
+                return fail(error, "DifferentialBackupBase does not go together with "
+                                   "CopyVmStorage false");
         if (request->for_migration && request->storage)
                 return fail(error,
                                 "ExportForLiveMigration does not go together with CopyVmStorage");
@@ -69,12 +72,14 @@ static bool check(const ExportRequest *request, GError **error) {
 
 /* What the documents say is ignored with other settings. */
 static void drop_ignored(ExportRequest *request) {
-        if (!is_of_one(request))
+        if (!export_request_is_of_one(request))
                 g_clear_pointer(&request->snapshot, g_free);
         if (request->snapshots != EXPORT_ONE_SNAPSHOT_FOR_BACKUP)
                 g_clear_pointer(&request->base, g_free);
         if (request->snapshots == EXPORT_ONE_SNAPSHOT)
                 request->storage = request->runtime = true;
+        if (export_request_merges(request))
+                g_clear_pointer(&request->base, g_free);
 }
 
 /* "/a/b/" is "/a/b": its last component is "b". */
@@ -106,7 +111,7 @@ bool export_request_parse(sd_bus_message *call, void *request, GError **error) {
         if (!read_request(call, settings, own, error))
                 return false;
         drop_ignored(own);
-        if (is_of_one(own) && !own->snapshot)
+        if (export_request_is_of_one(own) && !own->snapshot)
                 return fail(error, "CopySnapshotConfiguration 2 and 3 need SnapshotVirtualSystem");
         return check(own, error);
 }
@@ -121,7 +126,7 @@ bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GErr
         if (!own->snapshots_seen)
                 own->snapshots = own->intent_seen || own->base ? EXPORT_ONE_SNAPSHOT_FOR_BACKUP
                                                                : EXPORT_ONE_SNAPSHOT;
-        if (!is_of_one(own))
+        if (!export_request_is_of_one(own))
                 return fail(error, "CopySnapshotConfiguration must be 2 or 3 for a snapshot");
         drop_ignored(own);
         return check(own, error);
@@ -140,33 +145,47 @@ bool export_request_parse_for_group(sd_bus_message *call, void *request, GError 
         own->intent = own->intent == 2 ? EXPORT_MERGE : EXPORT_PRESERVE_CHAIN;
         own->snapshots = own->intent_seen || own->base ? EXPORT_ONE_SNAPSHOT_FOR_BACKUP
                                                        : EXPORT_ONE_SNAPSHOT;
-        return true;
+        drop_ignored(own);
+        return check(own, error);
 }
 
 void export_request_for_part(const ExportRequest *whole, ExportRequest *ret) {
         ret->directory = g_strdup(whole->directory);
         ret->snapshots = whole->snapshots;
         ret->intent = whole->intent;
-        ret->base = g_strdup(whole->base);
         ret->storage = whole->storage;
         ret->runtime = ret->subdirectory = true;
 }
 
-bool export_request_find_snapshot(
-                const ExportRequest *request, const char *uuid, char **ret_id, GError **error) {
+bool export_request_merges(const ExportRequest *request) {
+        return request->snapshots == EXPORT_ONE_SNAPSHOT ||
+               (request->snapshots == EXPORT_ONE_SNAPSHOT_FOR_BACKUP &&
+                               request->intent == EXPORT_MERGE);
+}
+
+static bool find_id(const char *path, const char *uuid, char **ret_id, GError **error) {
         char own[UUID_STRING_SIZE];
         g_autofree char *id = NULL;
 
-        *ret_id = g_strdup(request->common.snapshot);
-        if (*ret_id || !request->snapshot)
-                return true;
-        if (bus_path_to_snapshot(request->snapshot, own, &id) && g_str_equal(own, uuid)) {
+        if (bus_path_to_snapshot(path, own, &id) && g_str_equal(own, uuid)) {
                 *ret_id = g_steal_pointer(&id);
                 return true;
         }
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
-                        "'%s' is no snapshot of the machine", request->snapshot);
+                        "'%s' is no snapshot of the machine", path);
         return false;
+}
+
+bool export_request_find_snapshot(
+                const ExportRequest *request, const char *uuid, char **ret_id, GError **error) {
+        *ret_id = g_strdup(request->common.snapshot);
+        return *ret_id || !request->snapshot || find_id(request->snapshot, uuid, ret_id, error);
+}
+
+bool export_request_find_base(
+                const ExportRequest *request, const char *uuid, char **ret_id, GError **error) {
+        *ret_id = NULL;
+        return !request->base || find_id(request->base, uuid, ret_id, error);
 }
 
 void export_request_store(const void *request, GKeyFile *file) {

@@ -61,13 +61,23 @@ bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GErr
  * Msvm_CollectionSnapshotExportSettingData; their numbers of BackupIntent are 1 and 2. */
 bool export_request_parse_for_group(sd_bus_message *call, void *request, GError **error);
 
-/* The request of one of these machines, from that of all. */
+/* The request of one of these machines, from that of all, without the base: it has one of its own.
+ */
 void export_request_for_part(const ExportRequest *whole, ExportRequest *ret);
 
 /* The id of the snapshot that is exported; NULL: the machine's present. "uuid" is the machine's:
  * NO_SUCH_SNAPSHOT for another machine's snapshot, and what is none. */
 bool export_request_find_snapshot(
                 const ExportRequest *request, const char *uuid, char **ret_id, GError **error);
+
+/* The same of what DifferentialBackupBase names, unless it is to be merged anyway; NULL: all is
+ * exported. */
+bool export_request_find_base(
+                const ExportRequest *request, const char *uuid, char **ret_id, GError **error);
+
+/* Whether one snapshot is exported, and whether the images of its chains become one. */
+bool export_request_is_of_one(const ExportRequest *request);
+bool export_request_merges(const ExportRequest *request);
 
 void export_request_store(const void *request, GKeyFile *file);
 void export_request_load(void *request, GKeyFile *file);

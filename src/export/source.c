@@ -46,15 +46,25 @@ static char *definition_of(const ExportSource *source, GError **error) {
         return then ? definition_with_identity(then, now, error) : NULL;
 }
 
-static bool read_snapshot(ExportSource *source, const char *id, GError **error) {
-        source->shown = snapshot_tree_find(source->tree, id);
-        if (!source->shown)
-                return fail(VIRTASK_ERROR_NO_SUCH_SNAPSHOT, error, "The snapshot '%s' is gone", id);
-        if (!source->shown->external)
-                return fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+static const SnapshotDefinition *find(const ExportSource *source, const char *id, GError **error) {
+        const SnapshotDefinition *snapshot = snapshot_tree_find(source->tree, id);
+
+        if (!snapshot)
+                fail(VIRTASK_ERROR_NO_SUCH_SNAPSHOT, error, "The snapshot '%s' is gone", id);
+        else if (!snapshot->external)
+                fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
                                 "The snapshot '%s' is inside the images of the machine and can "
                                 "only be exported together with it",
                                 id);
+        else
+                return snapshot;
+        return NULL;
+}
+
+static bool read_snapshot(ExportSource *source, const char *id, GError **error) {
+        source->shown = find(source, id, error);
+        if (!source->shown)
+                return false;
         source->definition = definition_of(source, error);
         source->disks = source->definition ? disk_set_parse(source->definition, error) : NULL;
         if (!source->disks)
@@ -68,7 +78,14 @@ static bool read_snapshot(ExportSource *source, const char *id, GError **error) 
         return true;
 }
 
-ExportSource *export_source_read(virDomainPtr domain, const char *snapshot, GError **error) {
+static bool read_base(ExportSource *source, const char *id, GError **error) {
+        source->base = find(source, id, error);
+        source->base_disks = source->base ? disk_set_parse(source->base->domain, error) : NULL;
+        return source->base_disks;
+}
+
+ExportSource *export_source_read(
+                virDomainPtr domain, const char *snapshot, const char *base, GError **error) {
         g_autoptr(ExportSource) source = g_new0(ExportSource, 1);
 
         source->domain = domain;
@@ -76,6 +93,8 @@ ExportSource *export_source_read(virDomainPtr domain, const char *snapshot, GErr
         if (!source->tree)
                 return NULL;
         if (snapshot ? !read_snapshot(source, snapshot, error) : !read_present(source, error))
+                return NULL;
+        if (base && !read_base(source, base, error))
                 return NULL;
         return g_steal_pointer(&source);
 }
@@ -85,6 +104,7 @@ void export_source_free(ExportSource *source) {
                 return;
         snapshot_tree_free(source->tree);
         g_clear_pointer(&source->disks, disk_set_free);
+        g_clear_pointer(&source->base_disks, disk_set_free);
         g_free(source->definition);
         g_free(source->memory);
         g_free(source->nvram);
@@ -99,6 +119,31 @@ static bool is_excluded(const ExportRequest *request, const char *target) {
 
 bool export_source_has(const ExportRequest *request, const Disk *disk) {
         return disk->is_disk && !is_excluded(request, disk->target);
+}
+
+const char *export_source_base_of(const ExportSource *source, const Disk *disk) {
+        const Disk *before =
+                        source->base_disks ? disk_set_find(source->base_disks, disk->target) : NULL;
+
+        return before && disk_is_snapshottable(before) ? before->path : NULL;
+}
+
+static bool rests_on(const ExportSource *source, const Disk *disk, const char *path) {
+        const TreeImage *image = g_hash_table_lookup(source->tree->images, disk->path);
+
+        while (image && !g_str_equal(image->path, path))
+                image = image->backing ? g_hash_table_lookup(source->tree->images, image->backing)
+                                       : NULL;
+        return image;
+}
+
+static bool check_base(const ExportSource *source, const Disk *disk, GError **error) {
+        const char *base = export_source_base_of(source, disk);
+
+        return !base || rests_on(source, disk, base) ||
+               fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                               "The disk '%s' does not follow DifferentialBackupBase",
+                               disk->target);
 }
 
 bool export_source_check(const ExportSource *source, const ExportRequest *request, GError **error) {
@@ -119,6 +164,8 @@ bool export_source_check(const ExportSource *source, const ExportRequest *reques
                                         "The disk '%s' is not in a file of its own that can be "
                                         "copied; exclude it",
                                         disk->target);
+                if (!check_base(source, disk, error))
+                        return false;
         }
         return true;
 }

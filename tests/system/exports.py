@@ -49,3 +49,13 @@ def verify(bundle):
 
 def sources(path):
     return [source.get('file') for source in ElementTree.parse(path).getroot().findall('.//devices/disk/source')]
+
+
+def workers(house):
+    """Processes of the daemon that write bundles."""
+    found = []
+    for task in pathlib.Path(f'/proc/{house.daemon.pid}/task').iterdir():
+        for child in (task / 'children').read_text(encoding='ascii').split():
+            if b'virtask-bundle' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes():
+                found.append(int(child))
+    return found

@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 import pytest
-from exports import begin, export, fail, sources, variants, verify
+from exports import begin, export, fail, sources, variants, verify, workers
 from harness import Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
@@ -144,7 +144,8 @@ def test_one_snapshot_is_a_machine_of_its_own(house, machine, directory):
     second = machine.take(DISKS, ElementName='second')
     write(machine, 3)
     for number, (snapshot, kind) in enumerate(((first, 2), (second, 2), (second, 3))):
-        bundle = export(machine, directory / str(number), CopySnapshotConfiguration=kind, SnapshotVirtualSystem=snapshot, CreateVmExportSubdirectory=False)
+        bundle = export(machine, directory / str(number), CopySnapshotConfiguration=kind, SnapshotVirtualSystem=snapshot, CreateVmExportSubdirectory=False,
+                        BackupIntent=1)
         manifest = verify(bundle)
         assert manifest['snapshots'] == [] and [len(disk['images']) for disk in manifest['disks']] == [1, 1]
         assert (manifest['machine']['uuid'] == machine.guest.uuid) == (kind == 3)
@@ -155,6 +156,73 @@ def test_one_snapshot_is_a_machine_of_its_own(house, machine, directory):
             assert_holds(bundle, image.relative_to(bundle), 2)
         assert 'verification failed' in run('qemu-io', '-r', '-f', 'qcow2', '-c', 'read -P 3 3M 1M', image, may_return=1)
     machine.assert_whole()
+
+
+def test_for_a_backup_the_chain_stays(machine, directory):
+    machine.take(DISKS, ElementName='first')
+    write(machine, 2)
+    second = machine.take(DISKS, ElementName='second')
+    bundle = export(machine, directory, CopySnapshotConfiguration=3, SnapshotVirtualSystem=second)
+    assert verify(bundle)['disks'][1]['images'] == ['disks/hdb.qcow2', 'disks/hdb-1.qcow2']
+    for pattern in (1, 2):
+        assert_holds(bundle, 'disks/hdb.qcow2', pattern)
+
+
+def manifest_of(bundle):
+    return json.loads((bundle / 'manifest.json').read_text(encoding='utf-8'))
+
+
+def rebase(bundle, base):
+    """What a difference is good for without us: its disks on top of those of the base."""
+    for disk, below in zip(manifest_of(bundle)['disks'], manifest_of(base)['disks'], strict=True):
+        assert disk['differs'] and disk['target'] == below['target']
+        run('qemu-img', 'rebase', '-u', '-f', 'qcow2', '-b', base / below['images'][0], '-F', below['format'], bundle / disk['images'][-1])
+
+
+def test_differences_are_the_exact_disk(machine, directory):
+    changed = 40
+    first = machine.take(DISKS, ElementName='first')
+    path, form = machine.images()['hdb']
+    run('qemu-io', '-f', form, '-c', f'write -P 5 20M {changed}M', path)
+    second = machine.take(DISKS, ElementName='second')
+    write(machine, 3)
+    third = machine.take(DISKS, ElementName='third')
+
+    def backup(name, snapshot, **settings):
+        return export(machine, directory / name, CopySnapshotConfiguration=3, SnapshotVirtualSystem=snapshot, CreateVmExportSubdirectory=False, **settings)
+
+    full, one = backup('full', first), backup('one', second, DifferentialBackupBase=first)
+    two, both = backup('two', third, DifferentialBackupBase=second), backup('both', third, DifferentialBackupBase=first)
+    manifests = [verify(bundle) for bundle in (full, one, two, both)]
+    assert [manifest['kind'] for manifest in manifests] == ['full', 'difference', 'difference', 'difference']
+    assert [manifest.get('base') for manifest in manifests] == [None, manifests[0]['point'], manifests[1]['point'], manifests[0]['point']]
+    assert manifests[2]['point'] == manifests[3]['point'] and manifests[2]['point']['machine'] == machine.guest.uuid
+    assert sum(file['size'] for file in manifests[1]['files'] if file['name'].startswith('disks/')) <= (changed << 20) * 1.05
+    assert 'base' in run('qemu-img', 'info', one / 'disks/hdb.qcow2', may_return=1)
+
+    merged = backup('merged', third, BackupIntent=1, DifferentialBackupBase=first)
+    assert verify(merged)['kind'] == 'full'
+    rebase(one, full)
+    rebase(two, one)
+    rebase(both, full)
+    for target, (path, form) in machine.images(third).items():
+        for bundle in (two, both, merged):
+            image = next(disk for disk in manifest_of(bundle)['disks'] if disk['target'] == target)
+            run('qemu-img', 'compare', '-f', form, '-F', image['format'], path, bundle / image['images'][0])
+
+
+def test_a_base_is_below(machine, directory):
+    first = machine.take(DISKS, ElementName='first')
+    machine.do(first, 'Apply')
+    write(machine, 2)
+    other = machine.take(DISKS, ElementName='other')
+    machine.do(first, 'Apply')
+    write(machine, 3)
+    own = machine.take(DISKS, ElementName='own')
+    assert fail(machine, directory, CopySnapshotConfiguration=3, SnapshotVirtualSystem=own, DifferentialBackupBase=other) == 'InvalidArgument'
+    same = export(machine, directory, CopySnapshotConfiguration=3, SnapshotVirtualSystem=own, DifferentialBackupBase=own)
+    assert all(path.stat().st_size < 1 << 20 for path in (same / 'disks').iterdir())
+    assert verify(same)['kind'] == 'difference'
 
 
 def test_only_a_snapshot_of_the_machine_is_one(house, machine, directory):
@@ -215,16 +283,6 @@ def test_one_that_is_cancelled_leaves_nothing(large, directory):
     assert not list(directory.iterdir())
     assert digests(large) == before
     verify(export(large, directory))
-
-
-def workers(house):
-    """Processes of the daemon that write bundles."""
-    found = []
-    for task in pathlib.Path(f'/proc/{house.daemon.pid}/task').iterdir():
-        for child in (task / 'children').read_text(encoding='ascii').split():
-            if b'virtask-bundle' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes():
-                found.append(int(child))
-    return found
 
 
 def test_a_killed_worker_leaves_nothing(house, large, directory):

@@ -2,9 +2,11 @@
 """Exports of snapshots: of one, and of those of a whole collection, which are all there in the end or not at all."""
 
 import itertools
+import os
+import signal
 
 import pytest
-from exports import variants, verify
+from exports import variants, verify, workers
 from harness import MANAGER, ROOT, Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
@@ -94,6 +96,23 @@ def test_for_a_backup_they_keep_their_numbers(house, pair, group, directory):
     assert [verify(directory / machine.guest.name)['machine']['uuid'] for machine in pair] == [machine.guest.uuid for machine in pair]
 
 
+def test_differences_from_another_snapshot_of_all(house, pair, group, directory):
+    collection = house.client.get(group, 'SnapshotCollection', 'Collection')
+    taken = house.client.wait_task(house.client.call(collection, 'Collection', 'CreateSnapshot', 'qa{sv}', STANDARD, {}))
+    later = taken['ResultObject']
+    try:
+        properties = house.client.wait_task(begin(house, later, directory, DifferentialBackupBase=group))
+        assert properties['ResultName'] == 'success', properties
+        for machine in pair:
+            manifest = verify(directory / machine.guest.name)
+            assert manifest['kind'] == 'difference' and all(disk['differs'] for disk in manifest['disks'])
+            assert manifest['machine']['uuid'] == manifest['base']['machine'] == machine.guest.uuid
+        wrong = house.client.wait_task(begin(house, later, directory, DifferentialBackupBase=collection))
+        assert wrong['ErrorName'] == 'org.virtask1.Error.NoSuchCollection'
+    finally:
+        house.client.wait_task(house.client.call(later, 'SnapshotCollection', 'Destroy', 'a{sv}', {}))
+
+
 @pytest.mark.parametrize('settings', [{'BackupIntent': 0}, {'CreateVmExportSubdirectory': False}, {'CopySnapshotConfiguration': 1}], ids=str)
 def test_settings_of_another_class_are_refused(house, group, directory, settings):
     error = house.client.error(group, 'SnapshotCollection', 'ExportSnapshot', 'sa{sv}', str(directory), variants(settings))
@@ -122,7 +141,10 @@ def test_one_that_is_cancelled_leaves_nothing(house, group, directory):
 
 
 def test_a_killed_daemon_leaves_nothing(house, group, directory):
-    task = wait_half(house, group, directory)
+    task = begin(house, group, directory)
+    house.client.wait(lambda: workers(house), what='a worker')
+    for pid in workers(house):
+        os.kill(pid, signal.SIGSTOP)
     house.daemon.kill()
     house.daemon.start()
     assert house.client.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'

@@ -46,17 +46,17 @@ static void without_settings_all_is_exported(void) {
 
 static void all_eleven_settings_are_read(void) {
         g_assert_true(parse_with(11, "CopySnapshotConfiguration", "y", 3, "SnapshotVirtualSystem",
-                        "o", SNAPSHOT, "CopyVmStorage", "b", 0, "CopyVmRuntimeInformation", "b", 0,
+                        "o", SNAPSHOT, "CopyVmStorage", "b", 1, "CopyVmRuntimeInformation", "b", 0,
                         "CreateVmExportSubdirectory", "b", 0, "CaptureLiveState", "y", 2,
-                        "BackupIntent", "y", 1, "DifferentialBackupBase", "o", BASE,
+                        "BackupIntent", "y", 0, "DifferentialBackupBase", "o", BASE,
                         "ExcludedVirtualHardDisks", "as", 2, "vda", "vdb", "ExportForLiveMigration",
-                        "b", 1, "DisableDifferentialOfIgnoredStorage", "b", 1));
+                        "b", 0, "DisableDifferentialOfIgnoredStorage", "b", 1));
         g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
         g_assert_cmpstr(request.snapshot, ==, SNAPSHOT);
-        g_assert_false(request.storage || request.runtime || request.subdirectory);
-        g_assert_true(request.live_seen && request.for_migration && request.without_overlays);
+        g_assert_true(request.storage && request.live_seen && request.without_overlays);
+        g_assert_false(request.runtime || request.subdirectory || request.for_migration);
         g_assert_cmpuint(request.live, ==, EXPORT_APPLICATION_CONSISTENT);
-        g_assert_cmpuint(request.intent, ==, EXPORT_MERGE);
+        g_assert_cmpuint(request.intent, ==, EXPORT_PRESERVE_CHAIN);
         g_assert_cmpstr(request.base, ==, BASE);
         g_assert_cmpstr(request.excluded[1], ==, "vdb");
 }
@@ -79,6 +79,11 @@ static void what_the_documents_ignore_is_ignored(void) {
                         "o", SNAPSHOT, "CopyVmStorage", "b", 0, "CopyVmRuntimeInformation", "b",
                         0));
         g_assert_true(request.storage && request.runtime);
+        g_assert_true(parse_with(4, "CopySnapshotConfiguration", "y", 3, "SnapshotVirtualSystem",
+                        "o", SNAPSHOT, "BackupIntent", "y", 1, "DifferentialBackupBase", "o",
+                        BASE));
+        g_assert_null(request.base);
+        g_assert_true(export_request_merges(&request));
 }
 
 static void what_does_not_go_together_is_refused(void) {
@@ -90,6 +95,10 @@ static void what_does_not_go_together_is_refused(void) {
         assert_error(error, INVALID_ARGUMENT);
         g_assert_true(parse_with(1, "ExcludedVirtualHardDisks", "as", 0));
         g_assert_false(parse_with(1, "ExportForLiveMigration", "b", 1));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_with(4, "CopySnapshotConfiguration", "y", 3, "SnapshotVirtualSystem",
+                        "o", SNAPSHOT, "CopyVmStorage", "b", 0, "DifferentialBackupBase", "o",
+                        BASE));
         assert_error(error, INVALID_ARGUMENT);
         g_assert_false(parse_with(1, "CopySnapshotConfiguration", "y", 4));
         assert_error(error, INVALID_ARGUMENT);
