@@ -17,7 +17,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bundle/extract.h"
@@ -88,6 +90,17 @@ static char *read_plan(GError **error) {
         (void) g_string_free(text, TRUE);
         g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "There is no plan");
         return NULL;
+}
+
+/* Nobody else who is the caller gets at the descriptors, and at QEMU's locks with them. */
+static void hide_descriptors(void) {
+        (void) prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* A debugger may look when there are none: the one that looks for leaks, for example. */
+static void close_descriptors(void) {
+        (void) syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
+        (void) prctl(PR_SET_DUMPABLE, 1);
 }
 
 static bool write_bundle(char **arguments, GError **error) {
@@ -203,6 +216,7 @@ int main(int argc, char **argv) {
         const struct sigaction action = {.sa_handler = on_signal};
         g_autoptr(GError) error = NULL;
 
+        hide_descriptors();
         (void) umask(0077);
         (void) sigaction(SIGTERM, &action, NULL);
         (void) sigaction(SIGINT, &action, NULL);
@@ -210,10 +224,10 @@ int main(int argc, char **argv) {
         for (unsigned i = 0; argc > 1 && i < G_N_ELEMENTS(verbs); i++) {
                 if (!g_str_equal(argv[1], verbs[i].name) || argc - 2 != verbs[i].arguments)
                         continue;
-                if (verbs[i].run(argv + 2, &error))
-                        return 0;
-                print_error(error);
-                return 1;
+                if (!verbs[i].run(argv + 2, &error))
+                        print_error(error);
+                close_descriptors();
+                return error ? 1 : 0;
         }
         (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY | read DIRECTORY |\n"
                      "               extract DIRECTORY < PLAN | find DIRECTORY NAME PARTIAL |\n"

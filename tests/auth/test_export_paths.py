@@ -308,6 +308,13 @@ def test_places_of_the_system(house, place, path):
     check(house, place, path, PREFIX + 'PathNotFound' if path in ('/proc', '/proc/1') else DENIED)
 
 
+def workers(house):
+    """Processes of the daemon that write bundles."""
+    children = [child for task in pathlib.Path(f'/proc/{house.daemon.pid}/task').iterdir()
+                for child in (task / 'children').read_text(encoding='ascii').split()]
+    return [child for child in children if b'virtask-bundle' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes()]
+
+
 @pytest.mark.parametrize('subdirectory', [True, False])
 def test_a_file_system_that_hangs(house, place, subdirectory):
     """The task can be cancelled; nobody else waits."""
@@ -316,6 +323,9 @@ def test_a_file_system_that_hangs(house, place, subdirectory):
         task = house.begin(house.home / 'hanging/x', subdirectory=subdirectory)
         for _ in range(20):
             ping(house)
+        worker, = house.root.wait(lambda: workers(house), what='the worker')
+        listing = subprocess.run(['ls', f'/proc/{worker}/fd'], capture_output=True, **credentials(GRANTED))
+        assert listing.returncode != 0 and not listing.stdout, 'the descriptors of the worker are within reach'
         assert house.export(place, guest=other) == place / other.name
         begin = time.monotonic()
         house.granted.call(task, 'Task', 'Cancel')
