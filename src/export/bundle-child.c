@@ -16,7 +16,6 @@
 #include "util/number.h"
 
 #define PROGRAM    "virtask-bundle"
-#define MEMORY     (UINT64_C(2) << 30) /* of its address space: qemu-img has many threads */
 #define GROUPS_MAX 65536
 
 /* How long the removal of what is left may take: on a file system that hangs it takes for ever. A
@@ -24,6 +23,14 @@
 #define REMOVAL_USEC           (60 * G_USEC_PER_SEC)
 #define REMOVAL_CANCELLED_USEC (1 * G_USEC_PER_SEC)
 #define FIRST_DESCRIPTOR       3
+
+/* Of its address space: it needs some 20 MiB, and qemu-img has many threads. A sanitizer reserves
+ * more than there is. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY UINT64_MAX
+#else
+#define MEMORY (UINT64_C(2) << 30)
+#endif
 
 /* What the child says. */
 typedef struct Talk {
