@@ -13,6 +13,7 @@
 #define CHUNK_LENGTH  (UINT64_C(4) << 20)
 #define CHUNK_GAP     (UINT64_C(64) << 10) /* shorter holes are part of a chunk */
 #define SPARSE_LENGTH (UINT64_C(64) << 20) /* with holes of so many bytes a file is sparse */
+#define CHUNKS_MAX    500000U              /* of a file: 2 TB of data without a hole */
 
 typedef struct Chunk {
         uint64_t offset, length;

@@ -42,6 +42,7 @@ typedef struct Copier {
         const FileCopy *copy;
         ExtentList data;
         GArray *pieces; /* of Extent: a digest is made of each */
+        bool is_sparse; /* it gets, or has, a chunk list */
         bool is_clone;  /* the target has the content already */
         GAsyncQueue *empty, *to_hash, *to_write;
         atomic_int failure; /* errno of the writer */
@@ -358,7 +359,7 @@ static void split(Copier *c, uint64_t begin, uint64_t end) {
 static void cut_into_chunks(Copier *c) {
         uint64_t begin = 0, end = 0;
 
-        for (unsigned i = 0; i < c->data.data->len; i++) {
+        for (unsigned i = 0; i < c->data.data->len && c->pieces->len <= CHUNKS_MAX; i++) {
                 const Extent *extent = &g_array_index(c->data.data, Extent, i);
 
                 if (extent->begin - end >= CHUNK_GAP) {
@@ -370,26 +371,36 @@ static void cut_into_chunks(Copier *c) {
         split(c, begin, end);
 }
 
-static bool is_sparse(const Copier *c) {
-        const FileDigest *expected = c->copy->expected;
+/* A list that nobody could read is no list: the holes are hashed then. */
+static bool cut_as_sparse(Copier *c) {
+        if (c->data.size - c->data.data_length < SPARSE_LENGTH)
+                return false;
+        cut_into_chunks(c);
+        if (c->pieces->len <= CHUNKS_MAX)
+                return true;
+        g_array_set_size(c->pieces, 0);
+        return false;
+}
 
-        return expected ? expected->chunks != NULL
-                        : c->data.size - c->data.data_length >= SPARSE_LENGTH;
+static void cut_as_expected(Copier *c, const GArray *chunks) {
+        for (unsigned i = 0; i < chunks->len; i++) {
+                const Chunk *chunk = &g_array_index(chunks, Chunk, i);
+
+                add_piece(c, chunk->offset, chunk->offset + chunk->length);
+        }
 }
 
 static void cut(Copier *c) {
         const FileDigest *expected = c->copy->expected;
 
-        if (!is_sparse(c))
+        if (!expected)
+                c->is_sparse = cut_as_sparse(c);
+        else if (expected->chunks) {
+                c->is_sparse = true;
+                cut_as_expected(c, expected->chunks->chunks);
+        }
+        if (!c->is_sparse)
                 add_piece(c, 0, c->data.size);
-        else if (!expected)
-                cut_into_chunks(c);
-        else
-                for (unsigned i = 0; i < expected->chunks->chunks->len; i++) {
-                        const Chunk *chunk = &g_array_index(expected->chunks->chunks, Chunk, i);
-
-                        add_piece(c, chunk->offset, chunk->offset + chunk->length);
-                }
 }
 
 /* All together */
@@ -438,7 +449,7 @@ static bool run(Copier *c, GError **error) {
                 (void) atomic_compare_exchange_strong(&c->failure, &failure, ECANCELED);
         last = take_block(c, c->data.size, 0);
         last->is_last = true;
-        last->ends_piece = ok && c->data.size == 0 && !is_sparse(c); /* an empty file */
+        last->ends_piece = ok && c->data.size == 0 && !c->is_sparse; /* an empty file */
         send(c, last);
         (void) g_thread_join(hasher);
         if (writer)
@@ -467,7 +478,7 @@ static bool compare(const Copier *c, GError **error) {
 
 static void give_digest(const Copier *c, FileDigest *ret) {
         *ret = (FileDigest){.size = c->data.size};
-        if (!is_sparse(c)) {
+        if (!c->is_sparse) {
                 ret->sha256 = g_strdup(c->digests->pdata[0]);
                 return;
         }
@@ -507,9 +518,8 @@ bool file_copy(const FileCopy *copy, FileDigest *ret, GError **error) {
                 cut(&c);
                 c.is_clone = clone_file(copy);
                 ok = run(&c, error) &&
-                     (!copy->expected ||
-                                     (compare(&c, error) &&
-                                                     (!is_sparse(&c) || check_rest(&c, error))));
+                     (!copy->expected || (compare(&c, error) &&
+                                                         (!c.is_sparse || check_rest(&c, error))));
         }
         if (ok && ret)
                 give_digest(&c, ret);

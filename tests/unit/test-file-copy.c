@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,6 +147,19 @@ static void a_file_of_nothing_but_a_hole_has_no_chunks(void) {
         g_assert_true(file_copy(&copy, &digest, &error));
         g_assert_cmpuint(digest.chunks->chunks->len, ==, 0);
         assert_copied(source);
+}
+
+/* 2 GiB in memory and 32 GiB to be hashed: only with "-m slow". */
+static void more_chunks_than_a_list_can_have_are_none(void) {
+        auto_fd source = (int) memfd_create("fragments", MFD_CLOEXEC);
+        FileCopy copy = {.source = source, .target = -1};
+        g_auto(FileDigest) digest = {0};
+
+        for (unsigned i = 0; i <= CHUNKS_MAX; i++)
+                g_assert_cmpint(pwrite(source, "x", 1, (off_t) (i * (CHUNK_GAP + 4 * KIB))), ==, 1);
+        g_assert_true(file_copy(&copy, &digest, &error));
+        g_assert_null(digest.chunks);
+        g_assert_nonnull(digest.sha256);
 }
 
 static void the_head_takes_the_place_of_the_first_bytes(void) {
@@ -293,6 +307,8 @@ int main(int argc, char **argv) {
         ADD(short_holes_stay_and_are_hashed_as_zeros);
         ADD(a_sparse_file_has_chunks);
         ADD(a_file_of_nothing_but_a_hole_has_no_chunks);
+        if (g_test_slow())
+                ADD(more_chunks_than_a_list_can_have_are_none);
         ADD(the_head_takes_the_place_of_the_first_bytes);
         ADD(each_changed_byte_is_seen);
         ADD(another_size_is_seen);
