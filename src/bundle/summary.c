@@ -87,16 +87,16 @@ static bool look_at(
 
         if (fd < 0)
                 return false;
-        if (!extent_list_read(fd, &extents))
-                return fail(error, file->name, g_strerror(errno));
-        if (extents.size != file->size)
-                return fail(error, file->name,
-                                "It does not have the size that it was written with");
         if (is_written_to(fd)) {
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FILE_IN_USE, "'%s' is in use",
                                 file->name);
                 return false;
         }
+        if (!extent_list_read(fd, &extents))
+                return fail(error, file->name, g_strerror(errno));
+        if (extents.size != file->size)
+                return fail(error, file->name,
+                                "It does not have the size that it was written with");
         *data += extents.data_length;
         return true;
 }

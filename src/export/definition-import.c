@@ -246,23 +246,49 @@ bool import_domain(Whitelist *list, xmlNode *from, xmlNode *to, GError **error) 
         return true;
 }
 
-/* Firmware is chosen by what it can do. A machine that runs has the path of what was chosen for it,
- * which may be another file here. */
+/* Firmware is chosen by what it can do. A machine that ran has the path of what was chosen for it:
+ * with its memory it needs the same one again. */
+
+static void choose_firmware(xmlNode *to, bool secure) {
+        set_attribute(to, "firmware", "efi");
+        if (secure)
+                set_attribute(add_child(to, "loader"), "secure", "yes");
+}
+
+static bool name_firmware(
+                Whitelist *list, xmlNode *to, const char *path, bool secure, GError **error) {
+        const DefinitionImport *import = import_of(list);
+        xmlNode *loader;
+
+        if (!g_hash_table_contains(import->firmwares, path))
+                return whitelist_refuse(list, "loader", "There is no such firmware here", error);
+        loader = add_child(to, "loader");
+        set_text(loader, path);
+        set_attribute(loader, "readonly", "yes");
+        set_attribute(loader, "type", "pflash");
+        if (secure)
+                set_attribute(loader, "secure", "yes");
+        set_text(add_child(to, "nvram"), import->variables);
+        xmlUnsetProp(to, UTF8("firmware"));
+        return true;
+}
+
 bool import_os(Whitelist *list, xmlNode *from, xmlNode *to, GError **error) {
+        const DefinitionImport *import = import_of(list);
         xmlNode *loader = xml_child(from, "loader");
         g_autofree char *type = xml_attribute(loader, "type");
         g_autofree char *secure = xml_attribute(loader, "secure");
         g_autofree char *path = xml_child_text(from, "loader");
+        bool is_secure = g_strcmp0(secure, "yes") == 0;
+        bool is_named = path && *g_strstrip(path);
 
-        if (!loader)
-                return true;
-        if (g_strcmp0(type, "pflash") == 0 && path && *g_strstrip(path))
-                set_attribute(to, "firmware", "efi");
-        else if (path && *g_strstrip(path))
+        if (is_named && g_strcmp0(type, "pflash") != 0)
                 return whitelist_refuse(
                                 list, "loader", "A firmware of its own is not taken over", error);
-        if (g_strcmp0(secure, "yes") == 0)
-                set_attribute(add_child(to, "loader"), "secure", "yes");
+        if (is_named && import->firmwares)
+                return name_firmware(list, to, path, is_secure, error);
+        if (is_named || is_secure)
+                choose_firmware(to, is_secure);
         return true;
 }
 

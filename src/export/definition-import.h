@@ -22,6 +22,12 @@ typedef struct DefinitionImport {
         GHashTable *by_target;   /* target -> name of an image: for a definition that names files of
                                     the host that it is from; NULL: it names files of the bundle */
 
+        /* Of a saved state, which libvirt gives no firmware when it is restored: what libvirt
+         * offers here (a set of paths), and the file with the variables. Otherwise firmware is
+         * chosen by what it can do, and these are NULL. */
+        GHashTable *firmwares;
+        const char *variables;
+
         GHashTable *used;   /* set of names of images: of the disks of the definition at hand */
         const char *memory; /* file of the memory of the snapshot at hand, or NULL */
 } DefinitionImport;

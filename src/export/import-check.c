@@ -185,10 +185,20 @@ static bool convert(ImportPlan *plan, const char *name, GHashTable *by_target, G
         plan->import.by_target = by_target;
         ok = saved_file_import(fd, &plan->import, name, error);
         plan->import.by_target = NULL;
-        return ok && fdatasync(fd) == 0;
+        if (!ok || fdatasync(fd) == 0)
+                return ok;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "Failed to write '%s'", name);
+        return false;
 }
 
-bool import_plan_convert_states(ImportPlan *plan, GError **error) {
+bool import_plan_has_states(const ImportPlan *plan) {
+        for (unsigned i = 0; i < plan->snapshots->len; i++)
+                if (((const ImportSnapshot *) plan->snapshots->pdata[i])->memory)
+                        return true;
+        return plan->saved;
+}
+
+static bool convert_all(ImportPlan *plan, GError **error) {
         if (plan->saved && !convert(plan, plan->saved, plan->by_target, error))
                 return false;
         for (unsigned i = 0; i < plan->snapshots->len; i++) {
@@ -199,4 +209,15 @@ bool import_plan_convert_states(ImportPlan *plan, GError **error) {
                         return false;
         }
         return true;
+}
+
+bool import_plan_convert_states(ImportPlan *plan, GHashTable *firmwares, GError **error) {
+        bool ok;
+
+        plan->import.firmwares = plan->variables ? firmwares : NULL;
+        plan->import.variables = plan->variables;
+        ok = convert_all(plan, error);
+        plan->import.firmwares = NULL;
+        plan->import.variables = NULL;
+        return ok;
 }

@@ -19,6 +19,7 @@
 #include "backend/machine-name.h"
 #include "bus/bus-path.h"
 #include "export/bundle-child.h"
+#include "export/firmware.h"
 #include "export/image-directories.h"
 #include "export/import-plan.h"
 #include "export/operations.h"
@@ -104,6 +105,15 @@ static void tell_left_out(const Importer *i) {
 
 /* The files */
 
+static bool convert_states(const Importer *i, GError **error) {
+        g_autoptr(GHashTable) firmwares = NULL;
+
+        if (!import_plan_has_states(i->plan))
+                return true;
+        firmwares = firmware_offered(i->connection, i->plan->definition, error);
+        return firmwares && import_plan_convert_states(i->plan, firmwares, error);
+}
+
 static bool remember(const Importer *i, GError **error) {
         g_autofree char *snapshots = g_strdup_printf("%u", i->plan->snapshots->len);
 
@@ -122,7 +132,7 @@ static bool fetch(const Importer *i, GError **error) {
                bundle_child_extract(
                                i->job, i->request->directory, plan->summary, plan->files, error) &&
                !is_to_stop(i, error) && (validate || import_files_seal(plan->files, error)) &&
-               import_plan_check_images(plan, error) && import_plan_convert_states(plan, error);
+               import_plan_check_images(plan, error) && convert_states(i, error);
 }
 
 /* The machine */

@@ -57,6 +57,7 @@ void import_plan_free(ImportPlan *plan) {
         g_free(plan->uuid);
         g_free(plan->directory);
         g_free(plan->definition);
+        g_free(plan->variables);
         g_free(plan->current);
         g_free(plan->saved);
         g_ptr_array_unref(plan->disks);
@@ -255,9 +256,9 @@ static bool add_variables(Planner *p, JsonObject *machine, GError **error) {
         const char *name = manifest_text(machine, "nvram");
         g_autofree char *library = p->layout->save ? g_path_get_dirname(p->layout->save) : NULL;
         g_autofree char *directory = library ? g_build_filename(library, "nvram", NULL) : NULL;
-        g_autofree char *final = in_directory(directory, p->plan->name, "_VARS.fd");
 
-        return !name || add_state(p, name, STATE_PREFIX, final, true, error);
+        p->plan->variables = in_directory(directory, p->plan->name, "_VARS.fd");
+        return !name || add_state(p, name, STATE_PREFIX, p->plan->variables, true, error);
 }
 
 /* swtpm runs as a user of its own, and libvirt takes a directory that is there as it is. */

@@ -32,8 +32,9 @@ typedef struct ImportPlan {
         char *name, *uuid;
         char *directory; /* where its images will be */
         char *definition;
-        char *current; /* id of a snapshot; NULL: none */
-        char *saved;   /* file of the bundle; NULL: none */
+        char *variables; /* file of the firmware's; NULL: out of reach */
+        char *current;   /* id of a snapshot; NULL: none */
+        char *saved;     /* file of the bundle; NULL: none */
         GPtrArray *disks;
         GPtrArray *snapshots;
         GHashTable *by_target; /* images of the disks: target -> name */
@@ -57,6 +58,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportPlan, import_plan_free)
  * other. INVALID_BUNDLE. */
 bool import_plan_check_images(ImportPlan *plan, GError **error);
 
+/* Whether there are saved states. */
+bool import_plan_has_states(const ImportPlan *plan);
+
 /* Gives the saved states, which are copied, the definitions that the machine gets; synced.
- * INVALID_BUNDLE, INCOMPATIBLE_SAVED_STATE. */
-bool import_plan_convert_states(ImportPlan *plan, GError **error);
+ * "firmwares" are the paths of what the hypervisor offers. INVALID_BUNDLE,
+ * INCOMPATIBLE_SAVED_STATE. */
+bool import_plan_convert_states(ImportPlan *plan, GHashTable *firmwares, GError **error);
