@@ -255,10 +255,10 @@ static bool seal(ImportFile *file, GError **error) {
         return false;
 }
 
-bool import_files_seal(ImportFiles *files, GError **error) {
+bool import_files_seal(ImportFiles *files, bool foreign, GError **error) {
         for (unsigned i = 0; i < files->files->len; i++)
                 fd_close(&((ImportFile *) files->files->pdata[i])->fd);
-        for (unsigned i = 0; i < files->files->len; i++)
+        for (unsigned i = 0; foreign && i < files->files->len; i++)
                 if (!seal(files->files->pdata[i], error))
                         return false;
         return true;

@@ -56,9 +56,9 @@ bool import_files_create(ImportFiles *files, Job *job, uint64_t heads, GError **
 char *import_file_path(const ImportFile *file);
 ImportFile *import_files_find(const ImportFiles *files, const char *name);
 
-/* Nobody but us can write to the files any more: also not he whose process had them open.
- * NOT_SUPPORTED where the file system can't tell. */
-bool import_files_seal(ImportFiles *files, GError **error);
+/* Nobody but us can write to the files any more: also not he whose process had them open ("foreign":
+ * if it was not ours). NOT_SUPPORTED where the file system can't tell. */
+bool import_files_seal(ImportFiles *files, bool foreign, GError **error);
 
 /* They get their names, synced. FILE_EXISTS. */
 bool import_files_publish(ImportFiles *files, Job *job, GError **error);

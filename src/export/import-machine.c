@@ -12,8 +12,10 @@
  *
  * Until the machine is there with all its snapshots, an interruption takes everything back. */
 
+#include <string.h>
 #include <sys/statvfs.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "backend/backend-error.h"
 #include "backend/machine-name.h"
@@ -26,11 +28,11 @@
 #include "export/saved-file.h"
 #include "jobs/job.h"
 #include "snapshot/libvirt-files.h"
-#include "util/number.h"
 
 #define MEMORY_UUID      "Uuid"
 #define MEMORY_NAME      "Name"
-#define MEMORY_SNAPSHOTS "Snapshots" /* how many it will have */
+#define MEMORY_DIRECTORY "Directory"
+#define MEMORY_DONE      "Done" /* the machine is there, with all it has */
 
 #define SPARE_PERCENT 5U /* of room that has to be left */
 #define HEAD_BYTES    (UINT64_C(4) << 20)
@@ -115,11 +117,14 @@ static bool convert_states(const Importer *i, GError **error) {
 }
 
 static bool remember(const Importer *i, GError **error) {
-        g_autofree char *snapshots = g_strdup_printf("%u", i->plan->snapshots->len);
-
         return job_remember(i->job, MEMORY_UUID, i->plan->uuid, error) &&
                job_remember(i->job, MEMORY_NAME, i->plan->name, error) &&
-               job_remember(i->job, MEMORY_SNAPSHOTS, snapshots, error);
+               job_remember(i->job, MEMORY_DIRECTORY, i->plan->directory, error);
+}
+
+/* Whether the process that copies is of somebody with less rights than ours. */
+static bool is_foreign(const Job *job) {
+        return job->caller != 0 && job->caller != geteuid();
 }
 
 static bool fetch(const Importer *i, GError **error) {
@@ -131,7 +136,8 @@ static bool fetch(const Importer *i, GError **error) {
         return import_files_create(plan->files, i->job, validate ? HEAD_BYTES : 0, error) &&
                bundle_child_extract(
                                i->job, i->request->directory, plan->summary, plan->files, error) &&
-               !is_to_stop(i, error) && (validate || import_files_seal(plan->files, error)) &&
+               !is_to_stop(i, error) &&
+               (validate || import_files_seal(plan->files, is_foreign(i->job), error)) &&
                import_plan_check_images(plan, error) && convert_states(i, error);
 }
 
@@ -163,6 +169,7 @@ static bool define_snapshots(const Importer *i, virDomainPtr domain, GError **er
 }
 
 static void undefine(Job *job, virDomainPtr domain) {
+        libvirt_files_tidy(domain);
         if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
                                                            VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
                                                            VIR_DOMAIN_UNDEFINE_NVRAM |
@@ -177,7 +184,8 @@ static bool define(const Importer *i, GError **error) {
 
         if (!domain)
                 return false;
-        if (!define_snapshots(i, domain, error) || !libvirt_files_sync(domain, error)) {
+        if (!define_snapshots(i, domain, error) || !libvirt_files_sync(domain, error) ||
+                        !job_remember(i->job, MEMORY_DONE, "yes", error)) {
                 undefine(i->job, domain);
                 return false;
         }
@@ -235,44 +243,47 @@ static bool import_run(Job *job, GError **error) {
 
 /* After an interruption */
 
-static bool is_complete(Job *job, virDomainPtr domain) {
-        uint64_t wanted = 0;
-        int n = virDomainSnapshotNum(domain, 0);
+/* The machine that the job has defined. One with its identifier and another name is another one, or
+ * has been renamed since; then it has its images. */
+static bool is_ours(Job *job, virDomainPtr domain) {
+        const char *name = job_recall(job, MEMORY_NAME);
+        const char *directory = job_recall(job, MEMORY_DIRECTORY);
+        char *definition = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+        bool ours = g_strcmp0(virDomainGetName(domain), name) == 0 ||
+                    (definition && directory && strstr(definition, directory));
 
-        (void) number_parse(job_recall(job, MEMORY_SNAPSHOTS) ?: "", 0, INT32_MAX, &wanted);
-        return n >= 0 && (uint64_t) n >= wanted;
+        free(definition);
+        return ours;
 }
 
-/* The machine that the job has defined, and nobody else. */
-static virDomainPtr find_machine(Job *job, virConnectPtr connection) {
-        const char *uuid = job_recall(job, MEMORY_UUID), *name = job_recall(job, MEMORY_NAME);
-        virDomainPtr domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
-
-        if (domain && g_strcmp0(virDomainGetName(domain), name) == 0 &&
-                        virDomainIsActive(domain) == 0 && virDomainIsPersistent(domain) == 1)
-                return domain;
-        if (domain)
-                (void) virDomainFree(domain);
-        return NULL;
+/* False if it can not be taken back, because somebody uses it. */
+static bool undefine_ours(Job *job, virDomainPtr domain) {
+        if (!domain || !is_ours(job, domain))
+                return true;
+        if (virDomainIsActive(domain) != 0) {
+                job_log(job, LOG_WARNING, "The machine '%s' runs already, and stays as it is",
+                                virDomainGetName(domain));
+                return false;
+        }
+        undefine(job, domain);
+        return true;
 }
 
 static bool import_settle(Job *job, GError **error) {
         g_autoptr(virConnect) connection = backend_lend(job->backend, BACKEND_LONG, error);
+        const char *uuid = job_recall(job, MEMORY_UUID);
         g_autoptr(virDomain) domain = NULL;
 
         if (!connection)
                 return false;
-        domain = find_machine(job, connection);
-        if (domain && is_complete(job, domain)) {
-                if (!libvirt_files_sync(domain, error))
-                        return false;
-                (void) g_strlcpy(job->uuid, job_recall(job, MEMORY_UUID), sizeof(job->uuid));
-                job->result_object = bus_path_machine(job->uuid);
+        domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
+        if (domain && job_recall(job, MEMORY_DONE)) {
+                (void) g_strlcpy(job->uuid, uuid, sizeof(job->uuid));
+                job->result_object = bus_path_machine(uuid);
                 return true;
         }
-        if (domain)
-                undefine(job, domain);
-        take_back(job);
+        if (undefine_ours(job, domain))
+                take_back(job);
         g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                         "The service was interrupted while it imported the machine");
         return false;

@@ -126,6 +126,24 @@ int renameat(int from_directory, const char *from, int to_directory, const char 
         return r;
 }
 
+int renameat2(int from_directory,
+                const char *from,
+                int to_directory,
+                const char *to,
+                unsigned flags) {
+        int r = NEXT(renameat2)(from_directory, from, to_directory, to, flags);
+
+        step();
+        return r;
+}
+
+int mkdirat(int directory, const char *path, mode_t mode) {
+        int r = NEXT(mkdirat)(directory, path, mode);
+
+        step();
+        return r;
+}
+
 int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags) {
         int r = NEXT(linkat)(from_directory, from, to_directory, to, flags);
 

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Imports in the middle of which the daemon dies, at random moments, after single steps and with the power: the machine is there with all it had, or nothing is."""
+
+import os
+import random
+import shutil
+
+import pytest
+from harness import BUILD, MANAGER, Kept, PowerScratch, Scratch, replay
+from harness.source import LONG
+from qemu_house import House, Moments, Snapshots, run, second_disk
+from test_export import DISKS, FULL, export, write
+from test_import import Imported, begin, everything
+from test_snapshots_interruptions import RESTARTED, Armed
+
+STEPS = int(os.environ.get('VIRTASK_STEPS', 60 if LONG else 3))
+KILLS = 30 if LONG else 1
+CUTS = int(os.environ.get('VIRTASK_CUTS', 0 if LONG else 3))  # 0: all
+
+
+def make_bundle(house):
+    """Of a machine that is saved, with a snapshot of its disks and one with memory; it is gone."""
+    machine = Snapshots(house, house.register('travels', boot=False, memory=32, devices=second_disk(house.scratch, 'travels')))
+    write(machine, 1)
+    machine.take(DISKS, ElementName='first')
+    write(machine, 2)
+    house.do(machine.guest, 'Startup')
+    machine.guest.wait_first_tick(machine.guest.processes)
+    machine.take(FULL, ElementName='second')
+    house.do(machine.guest, 'Save')
+    directory = house.scratch / 'bundle'
+    directory.mkdir()
+    bundle = export(machine, directory)
+    house.do(machine.guest, 'Delete')
+    return bundle
+
+
+def check(house, task, before, may_be_forgotten=False):
+    """All of it is there, or nothing, and the task says which. Nothing is there afterwards."""
+    def machines():
+        return house.client.get(MANAGER, 'Manager', 'VirtualMachines')
+
+    if task in house.client.objects():
+        properties = house.client.wait_task(task)
+        assert properties['ErrorName'] in ('', RESTARTED), properties
+        wanted = [properties['ResultObject']] if properties['ResultName'] == 'success' else []
+        house.client.wait(lambda: machines() == wanted, what=f'the machines {wanted}')
+    else:
+        assert not machines() or may_be_forgotten
+    machines = machines()
+    if machines:
+        assert_whole(house, Imported(house, machines[0]))
+    assert everything(house) == before
+    return bool(machines)
+
+
+def assert_whole(house, machine):
+    assert house.state(machine.guest) == 'saved'
+    assert [machine.get(path)['Name'] for path in machine.paths] == ['first', 'second']
+    assert machine.client.get(machine.guest.path, 'VirtualMachine', 'CurrentSnapshot') == machine.paths[1]
+    house.do(machine.guest, 'Startup')
+    with machine.line() as line:
+        line.wait_tick()
+    house.do(machine.guest, 'TurnOff')
+    for path in reversed(machine.paths):
+        machine.do(path, 'Apply')
+        if house.state(machine.guest) != 'turned-off':
+            house.do(machine.guest, 'TurnOff')
+    run('qemu-io', '-r', '-f', 'qcow2', '-c', 'read -P 1 1M 1M', '-c', 'read -P 0 2M 1M', machine.images()['hdb'][0])
+    house.do(machine.guest, 'Delete')
+    shutil.rmtree(machine.directory)
+
+
+@pytest.fixture(scope='module')
+def house():
+    with Scratch() as scratch:
+        yield House(scratch, 'embed', environment={
+            'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(scratch / 'armed'),
+            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
+
+
+@pytest.fixture(scope='module')
+def bundle(house):
+    return make_bundle(house)
+
+
+def remove_machine(house, task):
+    machine = Imported(house, house.client.wait_task(task)['ResultObject'])
+    house.do(machine.guest, 'Delete')
+    shutil.rmtree(machine.directory)
+
+
+def test_dies_after_a_step(house, bundle):
+    armed = Armed(house)
+    (house.below.root / 'images').mkdir(exist_ok=True)
+    before = everything(house)
+    armed.arm(0)
+    task = begin(house, bundle)
+    house.client.wait_task(task)
+    armed.disarm()
+    total = armed.count()
+    remove_machine(house, task)
+    assert everything(house) == before
+    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
+    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS, total))
+    if 'VIRTASK_STEP' in os.environ:
+        chosen = [int(number) for number in os.environ['VIRTASK_STEP'].split(',')]
+    print(f'{total} steps, seed {seed}, dies after {chosen}')
+    done = 0
+    for number in chosen:
+        print(f'step {number}')
+        task = armed.die(number, lambda: begin(house, bundle))
+        done += check(house, task, before)
+    print(f'{done} of {len(chosen)} were there')
+
+
+def test_killed_at_random_moments(house, bundle):
+    before = everything(house)
+    task = begin(house, bundle)
+    properties = house.client.wait_task(task)
+    duration = (properties['EndTime'] - properties['StartTime']) / 1e6
+    remove_machine(house, task)
+    moments = Moments('import', KILLS)
+    for part in moments:
+        task = begin(house, bundle)
+        house.pass_time(part * duration)
+        moments.hit(not house.client.get(task, 'Task', 'IsComplete'))
+        house.daemon.kill()
+        house.daemon.start()
+        check(house, task, before)
+
+
+# --- Power cuts ---
+
+class Power:
+    """An import, recorded until it was reported as done."""
+
+    def __init__(self, scratch):
+        self.scratch = scratch
+        self.house = House(scratch, 'embed', environment=scratch.environment)
+        bundle = make_bundle(self.house)
+        (self.house.below.root / 'images').mkdir(exist_ok=True)
+        os.sync()
+        self.before = everything(self.house)
+        first = scratch.position
+        self.task = begin(self.house, bundle)
+        properties = self.house.client.wait_task(self.task)
+        self.recording = (scratch.log, first, scratch.position)
+        assert properties['ResultName'] == 'success', properties
+        self.off()
+        scratch.stop_recording()
+
+    def off(self):
+        self.house.daemon.kill()
+        self.house.below.end_guests()
+
+    def states(self):
+        """(when, whether it had been reported by then, disk), each disk once."""
+        seen = set()
+        for operation, model in replay(*self.recording):
+            for kept in Kept:
+                image = model.image(kept)
+                key = frozenset((path, content.version if content else 0) for path, (*_, content) in image.items() if not path.endswith(b'.log'))
+                if key not in seen:
+                    seen.add(key)
+                    yield f'after {model.describe(operation) if operation else "the end"}: {kept.value}', operation is None, image
+
+    def check(self, reported):
+        self.house.daemon.start()
+        assert check(self.house, self.task, self.before, may_be_forgotten=True) or not reported
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not os.access('/dev/fuse', os.R_OK), reason='needs FUSE')
+def test_power_cut():
+    with PowerScratch() as scratch:
+        power = Power(scratch)
+        count = sum(1 for _ in power.states())
+        seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
+        chosen = random.Random(seed).sample(range(count), min(CUTS or count, count))
+        print(f'{count} states, seed {seed}, checks {sorted(chosen)}')
+        for number, (when, reported, image) in enumerate(power.states()):
+            if number in chosen:
+                print(f'{number}: {when}')
+                scratch.restore(image)
+                power.check(reported)
+                power.off()
