@@ -13,6 +13,7 @@ from harness import SOURCE
 BELOW = {
     'util': set(),
     'bundle': {'util'},
+    'ovf': {'util'},
     'bus': {'util'},
     'backend': {'util'},
     'jobs': {'util', 'bus', 'backend'},
