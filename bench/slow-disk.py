@@ -13,6 +13,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'tests/lib'))
 from harness.recorder import Recorder  # noqa: E402
 
+WRITE = 16
+
 
 class SlowDisk(Recorder):
     """Passes everything on, and writes nothing down."""
@@ -27,6 +29,8 @@ class SlowDisk(Recorder):
         self._free_at = max(self._free_at, time.monotonic()) + len(data) / self._rate
         time.sleep(max(0, self._free_at - time.monotonic()))
         return answer
+
+    REQUESTS = {**Recorder.REQUESTS, WRITE: on_write}
 
 
 if __name__ == '__main__':

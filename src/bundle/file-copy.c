@@ -8,7 +8,7 @@
  *
  * The kernel begins to write what a window holds when it is full, and the writer waits for the
  * window before: the disk never rests, and there is never much to wait for when a copy is stopped,
- * however slow the disk is. */
+ * however slow the disk is. A window is as large as what the disk writes in a moment. */
 
 #include "bundle/file-copy.h"
 
@@ -25,7 +25,10 @@
 
 #define BLOCK_LENGTH (UINT64_C(1) << 20)
 #define BLOCKS       12U
-#define WINDOW       (UINT64_C(8) << 20)
+#define WINDOW_MIN   (UINT64_C(1) << 20)
+#define WINDOW_MAX   (UINT64_C(8) << 20)
+#define WAIT_SHORT   (G_USEC_PER_SEC / 50)
+#define WAIT_LONG    (G_USEC_PER_SEC / 10)
 
 /* A part of the file on its way. */
 typedef struct Block {
@@ -52,6 +55,7 @@ typedef struct Copier {
         GPtrArray *digests; /* of the pieces, as text */
 
         /* The writer's. */
+        uint64_t window, filled; /* bytes of data in one, and in this one as yet */
         uint64_t window_begin, window_end, before_begin, before_end;
 } Copier;
 
@@ -99,8 +103,16 @@ static bool write_all(int fd, const unsigned char *data, uint64_t length, uint64
         return true;
 }
 
+static void adapt_window(Copier *c, gint64 waited) {
+        if (waited > WAIT_LONG)
+                c->window = MAX(c->window / 2, WINDOW_MIN);
+        else if (waited < WAIT_SHORT)
+                c->window = MIN(c->window * 2, WINDOW_MAX);
+}
+
 /* A file system without it has more to do at the end. */
 static void close_window(Copier *c) {
+        gint64 begin = g_get_monotonic_time();
         int fd = c->copy->target;
 
         (void) sync_file_range(fd, (off_t) c->window_begin,
@@ -110,9 +122,10 @@ static void close_window(Copier *c) {
                                 (off_t) (c->before_end - c->before_begin),
                                 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
                                                 SYNC_FILE_RANGE_WAIT_AFTER);
+        adapt_window(c, g_get_monotonic_time() - begin);
         c->before_begin = c->window_begin;
         c->before_end = c->window_end;
-        c->window_begin = c->window_end;
+        c->filled = 0;
 }
 
 static bool write_block(Copier *c, const Block *block) {
@@ -120,10 +133,11 @@ static bool write_block(Copier *c, const Block *block) {
                 return true;
         if (!write_all(c->copy->target, block->data, block->length, block->offset))
                 return false;
-        if (c->window_begin == c->window_end)
+        if (c->filled == 0)
                 c->window_begin = block->offset;
         c->window_end = block->offset + block->length;
-        if (c->window_end - c->window_begin >= WINDOW)
+        c->filled += block->length;
+        if (c->filled >= c->window)
                 close_window(c);
         return true;
 }
@@ -419,6 +433,7 @@ static void copier_init(Copier *c) {
         c->to_write = g_async_queue_new();
         c->digest = digest_new();
         c->digests = g_ptr_array_new_with_free_func(g_free);
+        c->window = WINDOW_MIN;
         for (unsigned i = 0; i < BLOCKS; i++) {
                 Block *block = g_new0(Block, 1);
 
