@@ -5,8 +5,8 @@
 
 #include "export/image-directories.h"
 
-#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/error.h"
@@ -49,6 +49,14 @@ static bool fail(VirtaskError code, const char *text, GError **error) {
         return false;
 }
 
+/* QEMU, which is another user, passes through it, whatever our umask is. */
+static void make(const char *path) {
+        g_autofree char *parent = g_path_get_dirname(path);
+
+        if (g_mkdir_with_parents(parent, MODE) == 0 && mkdir(path, MODE) == 0)
+                (void) chmod(path, MODE);
+}
+
 char *image_directories_choose(
                 const Layout *layout, const char *wish, uid_t caller, GError **error) {
         g_autofree char *path = NULL;
@@ -58,7 +66,7 @@ char *image_directories_choose(
                                        "The files of this hypervisor are out of reach", error),
                        NULL;
         if (!wish)
-                (void) g_mkdir_with_parents(layout->images, MODE);
+                make(layout->images);
         path = resolve(wish ?: layout->images);
         if (path && is_of_service(layout, path))
                 return g_steal_pointer(&path);

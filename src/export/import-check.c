@@ -155,6 +155,19 @@ static bool check_disk(const Images *images, const ImportDisk *disk, GError **er
         return !*next || fail(error, next, "is below a disk without being in the manifest's list");
 }
 
+/* What one disk writes to, no other rests on. */
+static bool check_apart(const ImportPlan *plan, const ImportDisk *disk, GError **error) {
+        for (unsigned i = 0; i < plan->disks->len; i++) {
+                const ImportDisk *other = plan->disks->pdata[i];
+
+                if (other != disk && g_ptr_array_find_with_equal_func(other->images,
+                                                     disk->images->pdata[0], g_str_equal, NULL))
+                        return fail(error, disk->images->pdata[0],
+                                        "is part of another disk as well");
+        }
+        return true;
+}
+
 bool import_plan_check_images(ImportPlan *plan, GError **error) {
         g_autoptr(GHashTable) backings =
                         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -165,7 +178,8 @@ bool import_plan_check_images(ImportPlan *plan, GError **error) {
         if (!check_all(&images, error) || !check_ends(&images, error))
                 return false;
         for (unsigned i = 0; i < plan->disks->len; i++)
-                if (!check_disk(&images, plan->disks->pdata[i], error))
+                if (!check_disk(&images, plan->disks->pdata[i], error) ||
+                                !check_apart(plan, plan->disks->pdata[i], error))
                         return false;
         return true;
 }

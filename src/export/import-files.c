@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The directories are those of the service: nobody else can rename what is in them, and all the
- * same no link is followed on the way (openat2). A name at the end counts as ours only with the
- * inode that was made for it. */
+ * same no link is followed on the way (openat2).
+ *
+ * What has its name at the end is ours if it has the other one no more: a rename does both at once,
+ * and what was to be renamed is on the disk, with its first name, before the others are remembered.
+ * So nothing else is ever removed that came to have such a name. */
 
 #include "export/import-files.h"
 
@@ -21,7 +24,8 @@
 #include "util/fd.h"
 
 #define MEMORY_TEMPORARY "Temporary" /* paths */
-#define MEMORY_FINAL     "Final"     /* "DEVICE:INODE:PATH" */
+#define MEMORY_FINAL     "Final" /* the same in the same order: since they may have these names */
+#define MEMORY_OURS      "Ours"  /* those of them that are to be removed */
 
 #define DIRECTORY_MODE 0711 /* QEMU, which is another user, passes */
 #define DEPTH_MAX      3U
@@ -155,13 +159,17 @@ static char *base_of(const char *path) {
         return g_path_get_basename(path);
 }
 
-static bool remember_temporary(const ImportFiles *files, Job *job, GError **error) {
+static bool remember(const ImportFiles *files, Job *job, bool final, GError **error) {
         g_autoptr(GPtrArray) paths = g_ptr_array_new();
 
-        for (unsigned i = 0; i < files->places->len; i++)
-                g_ptr_array_add(paths, ((ImportPlace *) files->places->pdata[i])->temporary);
+        for (unsigned i = 0; i < files->places->len; i++) {
+                const ImportPlace *place = files->places->pdata[i];
+
+                g_ptr_array_add(paths, final ? place->final : place->temporary);
+        }
         g_ptr_array_add(paths, NULL);
-        return job_remember_list(job, MEMORY_TEMPORARY, (const char *const *) paths->pdata, error);
+        return job_remember_list(job, final ? MEMORY_FINAL : MEMORY_TEMPORARY,
+                        (const char *const *) paths->pdata, error);
 }
 
 static bool make_directory(const ImportPlace *place, GError **error) {
@@ -219,7 +227,7 @@ static bool open_in_memory(ImportFile *file, uint64_t head, GError **error) {
 }
 
 bool import_files_create(ImportFiles *files, Job *job, uint64_t heads, GError **error) {
-        if (heads == 0 && !remember_temporary(files, job, error))
+        if (heads == 0 && !remember(files, job, false, error))
                 return false;
         for (unsigned i = 0; heads == 0 && i < files->places->len; i++)
                 if (!make_directory(files->places->pdata[i], error))
@@ -272,6 +280,12 @@ static bool sync_directory(const char *path, GError **error) {
         return (fd >= 0 && fsync(fd) == 0) || fail("sync", path, error);
 }
 
+static bool sync_parent(const char *path, GError **error) {
+        auto_fd fd = open_parent(path);
+
+        return (fd >= 0 && fsync(fd) == 0) || fail("sync the directory of", path, error);
+}
+
 static bool sync_place(const ImportFiles *files, const ImportPlace *place, GError **error) {
         for (unsigned i = 0; i < files->files->len; i++) {
                 const ImportFile *file = files->files->pdata[i];
@@ -280,38 +294,18 @@ static bool sync_place(const ImportFiles *files, const ImportPlace *place, GErro
                 if (file->place == place && !sync_directory(parent, error))
                         return false;
         }
-        return !place->is_directory || sync_directory(place->temporary, error);
+        return (!place->is_directory || sync_directory(place->temporary, error)) &&
+               sync_parent(place->temporary, error);
 }
 
-/* What is there is ours; the descriptor of the directory it is in stays open. */
-static bool identify(ImportPlace *place, GError **error) {
-        struct stat st;
-
-        if (place->is_directory &&
-                        ((place->owner != (uid_t) -1 && lchown(place->temporary, place->owner,
-                                                                        place->group) < 0) ||
-                                        chmod(place->temporary, DIRECTORY_MODE) < 0))
-                return fail("change", place->temporary, error);
-        if (lstat(place->temporary, &st) < 0)
-                return fail("look at", place->temporary, error);
-        place->device = st.st_dev;
-        place->inode = st.st_ino;
-        return true;
-}
-
-static bool remember_final(const ImportFiles *files, Job *job, GError **error) {
-        g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
-
-        for (unsigned i = 0; i < files->places->len; i++) {
-                const ImportPlace *place = files->places->pdata[i];
-
-                g_ptr_array_add(texts,
-                                g_strdup_printf("%" G_GUINT64_FORMAT ":%" G_GUINT64_FORMAT ":%s",
-                                                (guint64) place->device, (guint64) place->inode,
-                                                place->final));
-        }
-        g_ptr_array_add(texts, NULL);
-        return job_remember_list(job, MEMORY_FINAL, (const char *const *) texts->pdata, error);
+static bool hand_over(const ImportPlace *place, GError **error) {
+        if (!place->is_directory)
+                return true;
+        return (place->owner == (uid_t) -1 ||
+                               lchown(place->temporary, place->owner, place->group) == 0)
+                               ? chmod(place->temporary, DIRECTORY_MODE) == 0 ||
+                                                 fail("change", place->temporary, error)
+                               : fail("change the owner of", place->temporary, error);
 }
 
 static bool publish(const ImportPlace *place, GError **error) {
@@ -326,10 +320,10 @@ static bool publish(const ImportPlace *place, GError **error) {
 
 bool import_files_publish(ImportFiles *files, Job *job, GError **error) {
         for (unsigned i = 0; i < files->places->len; i++)
-                if (!sync_place(files, files->places->pdata[i], error) ||
-                                !identify(files->places->pdata[i], error))
+                if (!hand_over(files->places->pdata[i], error) ||
+                                !sync_place(files, files->places->pdata[i], error))
                         return false;
-        if (!remember_final(files, job, error))
+        if (!remember(files, job, true, error))
                 return false;
         for (unsigned i = 0; i < files->places->len; i++)
                 if (!publish(files->places->pdata[i], error))
@@ -378,27 +372,37 @@ static bool remove_path(const char *path, GError **error) {
                fail("remove", path, error);
 }
 
-static bool remove_final(const char *text, GError **error) {
-        guint64 device, inode;
-        char *end;
+static bool is_there(const char *path) {
         struct stat st;
 
-        device = g_ascii_strtoull(text, &end, 10);
-        inode = *end == ':' ? g_ascii_strtoull(end + 1, &end, 10) : 0;
-        if (*end != ':' || lstat(end + 1, &st) < 0 || st.st_dev != device || st.st_ino != inode)
+        return lstat(path, &st) == 0;
+}
+
+/* Which of the names at the end are ours, while the others tell. */
+static bool remember_ours(Job *job, GError **error) {
+        g_auto(GStrv) temporary = job_recall_list(job, MEMORY_TEMPORARY);
+        g_auto(GStrv) final = job_recall_list(job, MEMORY_FINAL);
+        g_autoptr(GPtrArray) ours = g_ptr_array_new();
+
+        if (job_recall(job, MEMORY_OURS))
                 return true;
-        return remove_path(end + 1, error);
+        for (unsigned i = 0; final[i] && temporary[i]; i++)
+                if (!is_there(temporary[i]))
+                        g_ptr_array_add(ours, final[i]);
+        g_ptr_array_add(ours, NULL);
+        return job_remember_list(job, MEMORY_OURS, (const char *const *) ours->pdata, error);
+}
+
+static bool remove_all(Job *job, const char *key, GError **error) {
+        g_auto(GStrv) paths = job_recall_list(job, key);
+
+        for (unsigned i = 0; paths[i]; i++)
+                if (!remove_path(paths[i], error))
+                        return false;
+        return true;
 }
 
 bool import_files_remove(Job *job, GError **error) {
-        g_auto(GStrv) temporary = job_recall_list(job, MEMORY_TEMPORARY);
-        g_auto(GStrv) final = job_recall_list(job, MEMORY_FINAL);
-
-        for (unsigned i = 0; temporary && temporary[i]; i++)
-                if (!remove_path(temporary[i], error))
-                        return false;
-        for (unsigned i = 0; final && final[i]; i++)
-                if (!remove_final(final[i], error))
-                        return false;
-        return true;
+        return remember_ours(job, error) && remove_all(job, MEMORY_TEMPORARY, error) &&
+               remove_all(job, MEMORY_OURS, error);
 }

@@ -18,8 +18,6 @@ typedef struct ImportPlace {
         bool is_directory;
         uid_t owner; /* of it and of what is in it; (uid_t) -1: ourselves */
         gid_t group;
-        dev_t device;
-        ino_t inode;
 } ImportPlace;
 
 typedef struct ImportFile {
@@ -56,8 +54,8 @@ bool import_files_create(ImportFiles *files, Job *job, uint64_t heads, GError **
 char *import_file_path(const ImportFile *file);
 ImportFile *import_files_find(const ImportFiles *files, const char *name);
 
-/* Nobody but us can write to the files any more: also not he whose process had them open ("foreign":
- * if it was not ours). NOT_SUPPORTED where the file system can't tell. */
+/* Nobody but us can write to the files any more: also not he whose process had them open
+ * ("foreign": if it was not ours). NOT_SUPPORTED where the file system can't tell. */
 bool import_files_seal(ImportFiles *files, bool foreign, GError **error);
 
 /* They get their names, synced. FILE_EXISTS. */

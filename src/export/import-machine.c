@@ -20,6 +20,7 @@
 #include "backend/backend-error.h"
 #include "backend/machine-name.h"
 #include "bus/bus-path.h"
+#include "disk/image.h"
 #include "export/bundle-child.h"
 #include "export/firmware.h"
 #include "export/image-directories.h"
@@ -32,7 +33,8 @@
 #define MEMORY_UUID      "Uuid"
 #define MEMORY_NAME      "Name"
 #define MEMORY_DIRECTORY "Directory"
-#define MEMORY_DONE      "Done" /* the machine is there, with all it has */
+#define MEMORY_DEFINING  "Defining" /* libvirt was told of the machine */
+#define MEMORY_DONE      "Done"     /* the machine is there, with all it has */
 
 #define SPARE_PERCENT 5U /* of room that has to be left */
 #define HEAD_BYTES    (UINT64_C(4) << 20)
@@ -43,6 +45,7 @@ typedef struct Importer {
         Job *job;
         const ImportRequest *request;
         virConnectPtr connection;
+        const Layout *layout;
         ImportPlan *plan;
 } Importer;
 
@@ -90,8 +93,22 @@ static bool check_room(const Importer *i, const char *storage, GError **error) {
         return false;
 }
 
+/* libvirt would take what lies there for snapshots of the machine. */
+static bool check_snapshots(const Importer *i, GError **error) {
+        g_autofree char *path = i->layout->snapshots ? g_build_filename(i->layout->snapshots,
+                                                                       i->plan->name, NULL)
+                                                     : NULL;
+        g_autoptr(GDir) directory = path ? g_dir_open(path, 0, NULL) : NULL;
+
+        if (!directory || !g_dir_read_name(directory))
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FILE_EXISTS,
+                        "There are snapshots of another machine in '%s'", path);
+        return false;
+}
+
 static bool check_places(const Importer *i, const char *storage, GError **error) {
-        return check_uuid(i, error) && check_name(i, error) &&
+        return check_uuid(i, error) && check_name(i, error) && check_snapshots(i, error) &&
                import_files_check(i->plan->files, error) && check_room(i, storage, error);
 }
 
@@ -218,6 +235,7 @@ static bool plan_and_import(Importer *i, const Summary *summary, GError **error)
         bool ok;
 
         layout_of_connection(i->connection, &layout);
+        i->layout = &layout;
         storage = image_directories_choose(&layout, i->request->storage, i->job->caller, error);
         plan = storage ? import_plan_new(summary, i->request, &layout, storage, error) : NULL;
         if (!plan)
@@ -269,6 +287,31 @@ static bool undefine_ours(Job *job, virDomainPtr domain) {
         return true;
 }
 
+/* Of a machine that libvirt does not know: what it was writing when it died, or has written and did
+ * not sync the name of. There was nothing there before. */
+static void remove_leavings(Job *job, virConnectPtr connection) {
+        const char *name = job_recall(job, MEMORY_NAME);
+        g_autoptr(virDomain) other = name ? virDomainLookupByName(connection, name) : NULL;
+        g_auto(Layout) layout = {0};
+        g_autofree char *definition = NULL, *snapshots = NULL;
+        g_autoptr(GDir) directory = NULL;
+        const char *file;
+
+        layout_of_connection(connection, &layout);
+        if (!job_recall(job, MEMORY_DEFINING) || other || !layout.definitions)
+                return;
+        definition = g_strdup_printf("%s/%s.xml.new", layout.definitions, name);
+        (void) image_remove(definition, NULL);
+        snapshots = g_build_filename(layout.snapshots, name, NULL);
+        directory = g_dir_open(snapshots, 0, NULL);
+        while (directory && (file = g_dir_read_name(directory))) {
+                g_autofree char *path = g_build_filename(snapshots, file, NULL);
+
+                (void) image_remove(path, NULL);
+        }
+        (void) rmdir(snapshots);
+}
+
 static bool import_settle(Job *job, GError **error) {
         g_autoptr(virConnect) connection = backend_lend(job->backend, BACKEND_LONG, error);
         const char *uuid = job_recall(job, MEMORY_UUID);
@@ -282,8 +325,10 @@ static bool import_settle(Job *job, GError **error) {
                 job->result_object = bus_path_machine(uuid);
                 return true;
         }
-        if (undefine_ours(job, domain))
+        if (undefine_ours(job, domain)) {
+                remove_leavings(job, connection);
                 take_back(job);
+        }
         g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
                         "The service was interrupted while it imported the machine");
         return false;

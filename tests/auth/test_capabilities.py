@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 import pytest
+from gi.repository import GLib
 from harness import MANAGER, SOURCE, Bus, Client, Daemon, Guest, Libvirtd, Polkitd, Scratch
 from houses import CHALLENGE_NAME, DEFAULT, DENIED, DENIED_NAME, GRANTED, RULES, VM, outcome
 
@@ -215,6 +216,47 @@ def test_a_daemon_that_is_killed_takes_its_worker_along(house, guest, home):
     house.daemon.start()
     assert house.granted.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'
     assert list(home.iterdir()) == []
+
+
+@pytest.fixture
+def bundle(house, guest, home):
+    """An export of the granted user, in his home."""
+    task = house.granted.call(guest.path, VM, 'ExportSystemDefinition', 'sa{sv}', str(home), {})
+    assert house.granted.wait_task(task)['ResultName'] == 'success'
+    return home / guest.name
+
+
+def test_an_import_is_read_as_its_caller(house, guest, bundle):
+    """Who can read the bundle may import it, and the machine is the service's."""
+    def run(client, directory, **options):
+        options = {'Name': GLib.Variant('s', 'web2'), 'GenerateNewSystemIdentifier': GLib.Variant('b', True), **options}
+        return client.wait_task(client.call(MANAGER, 'Manager', 'ImportSystemDefinition', 'sa{sv}', str(directory), options))
+
+    images = pathlib.Path(f'/proc/{house.daemon.pid}/root/var/lib/libvirt/images')
+    before = sorted(images.iterdir()) if images.exists() else []
+    other = run(house.granted, bundle, StorageDirectory=GLib.Variant('s', str(bundle.parent)))
+    assert other['ErrorName'] == 'org.freedesktop.DBus.Error.AccessDenied'
+    assert list(bundle.parent.iterdir()) == [bundle]
+    hidden = house.scratch / 'hidden'
+    hidden.mkdir(mode=0o700)
+    shutil.copytree(bundle, hidden / 'web1')
+    for path in (hidden / 'web1', hidden / 'missing'):
+        assert run(house.granted, path)['ErrorName'] == 'org.freedesktop.DBus.Error.AccessDenied'
+    assert (sorted(images.iterdir()) if images.exists() else []) == before
+
+    done = run(house.granted, bundle)
+    assert done['ResultName'] == 'success', done
+    assert {path.owner() for path in (images / 'web2').iterdir()} == {'root'}
+    assert (images / 'web2').stat().st_mode & 0o777 == 0o711
+    assert {path.stat().st_mode & 0o777 for path in (images / 'web2').iterdir()} == {0o600}
+    for path in (images / 'web2').iterdir():
+        path.chmod(0o666)  # libvirtd gives files to QEMU's user; this one has no security driver
+    imported = done['ResultObject']
+    for method in ('Startup', 'TurnOff', 'Delete'):
+        properties = house.granted.wait_task(house.granted.call(imported, VM, method, 'a{sv}', {}))
+        assert properties['ResultName'] == 'success', properties['ErrorDescription']
+    for client in (Client(house.bus, user=DEFAULT), Client(house.bus, user=DENIED)):
+        assert outcome(client, MANAGER, 'Manager', 'ImportSystemDefinition', 'sa{sv}', str(bundle), {}).name in (CHALLENGE_NAME, DENIED_NAME)
 
 
 def test_the_ledger_is_kept(house, guest):
