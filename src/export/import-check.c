@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "disk/image.h"
@@ -29,6 +30,23 @@ static bool rename_in_error(GError *cause, const char *path, const char *name, G
         g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE, text);
         g_error_free(cause);
         return false;
+}
+
+bool import_plan_check_sizes(const ImportPlan *plan, GError **error) {
+        for (unsigned i = 0; i < plan->files->files->len; i++) {
+                const ImportFile *file = plan->files->files->pdata[i];
+                const ManifestFile *wanted = manifest_find(plan->summary->manifest, file->name);
+                g_autofree char *path = import_file_path(file);
+                struct stat st;
+
+                if (stat(path, &st) == 0 && (uint64_t) st.st_size == wanted->size)
+                        continue;
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
+                                "%s: It does not have the size that it was written with",
+                                file->name);
+                return false;
+        }
+        return true;
 }
 
 /* The image that this one rests on, "" for none: a name without a directory, beside it. */

@@ -33,7 +33,7 @@
 #define MEMORY_UUID      "Uuid"
 #define MEMORY_NAME      "Name"
 #define MEMORY_DIRECTORY "Directory"
-#define MEMORY_DEFINING  "Defining" /* libvirt was told of the machine */
+#define MEMORY_DEFINING  "Defining" /* libvirt may have been told of the machine */
 #define MEMORY_DONE      "Done"     /* the machine is there, with all it has */
 
 #define SPARE_PERCENT 5U /* of room that has to be left */
@@ -155,7 +155,8 @@ static bool fetch(const Importer *i, GError **error) {
                                i->job, i->request->directory, plan->summary, plan->files, error) &&
                !is_to_stop(i, error) &&
                (validate || import_files_seal(plan->files, is_foreign(i->job), error)) &&
-               import_plan_check_images(plan, error) && convert_states(i, error);
+               import_plan_check_sizes(plan, error) && import_plan_check_images(plan, error) &&
+               convert_states(i, error);
 }
 
 /* The machine */
@@ -217,8 +218,8 @@ static bool import(Importer *i, GError **error) {
         tell_left_out(i);
         if (i->request->validate_only)
                 return true;
-        return job_commit(i->job) && import_files_publish(i->plan->files, i->job, error) &&
-               define(i, error);
+        return job_commit(i->job) && job_remember(i->job, MEMORY_DEFINING, "yes", error) &&
+               import_files_publish(i->plan->files, i->job, error) && define(i, error);
 }
 
 static void take_back(Job *job) {

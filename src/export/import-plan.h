@@ -54,6 +54,10 @@ void import_plan_free(ImportPlan *plan);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportPlan, import_plan_free)
 
+/* Whether the files, which are copied, are as large as the manifest says: whoever copied may have
+ * written more. INVALID_BUNDLE. */
+bool import_plan_check_sizes(const ImportPlan *plan, GError **error);
+
 /* Whether the images, which are copied, are what the manifest says, and rest on nothing but each
  * other. INVALID_BUNDLE. */
 bool import_plan_check_images(ImportPlan *plan, GError **error);

@@ -156,6 +156,14 @@ const Operation test_immediate_operation = {
                 TEST_COMMON,
 };
 
+const Operation test_shared_operation = {
+                .name = "test-shared",
+                .run = test_run,
+                .flags = OPERATION_CANCELLABLE | OPERATION_SHARED,
+                .cancel = test_cancel,
+                TEST_COMMON,
+};
+
 const Operation test_whole_operation = {
                 .name = "test-whole",
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE,
@@ -172,6 +180,7 @@ const Operation *const test_operations[] = {
                 &test_stiff_operation,
                 &test_settled_operation,
                 &test_immediate_operation,
+                &test_shared_operation,
                 NULL,
 };
 

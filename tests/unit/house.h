@@ -46,6 +46,7 @@ extern const Operation test_operation;           /* "test", cancellable */
 extern const Operation test_stiff_operation;     /* "test-stiff", not cancellable */
 extern const Operation test_settled_operation;   /* "test-settled", with settle() */
 extern const Operation test_immediate_operation; /* "test-immediate" */
+extern const Operation test_shared_operation;    /* "test-shared", works beside others */
 extern const Operation test_whole_operation;     /* "test-whole", parts are "test-settled" */
 extern const Operation *const test_operations[];
 

@@ -30,6 +30,33 @@ static void a_machine_may_have_its_own_name(void) {
         g_assert_false(is_free("TEST", "00000000-0000-0000-0000-000000000001"));
 }
 
+#define OTHER "00000000-0000-0000-0000-000000000001"
+
+static virDomainPtr define(const char *name, const char *uuid, GError **error) {
+        g_autofree char *definition = g_strdup_printf("<domain type='test'><name>%s</name><uuid>%s"
+                                                      "</uuid><memory>65536</memory><os><type>hvm"
+                                                      "</type></os></domain>",
+                        name, uuid);
+
+        return machine_define_new(connection, name, uuid, definition, error);
+}
+
+static void what_is_there_is_not_changed_by_a_new_definition(void) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(virDomain) domain = NULL;
+
+        g_assert_null(define("another", UUID, &error));
+        assert_error(error, DUPLICATE_NAME);
+        g_assert_null(define("Test", OTHER, &error));
+        assert_error(error, DUPLICATE_NAME);
+        domain = define("another", OTHER, &error);
+        g_assert_no_error(error);
+        g_assert_nonnull(domain);
+        g_assert_null(define("third", OTHER, &error));
+        assert_error(error, DUPLICATE_NAME);
+        g_assert_cmpint(virDomainUndefine(domain), ==, 0);
+}
+
 int main(int argc, char **argv) {
         int status;
 
@@ -37,6 +64,7 @@ int main(int argc, char **argv) {
         connection = virConnectOpen("test:///default");
         ADD(a_name_is_taken_without_regard_to_case);
         ADD(a_machine_may_have_its_own_name);
+        ADD(what_is_there_is_not_changed_by_a_new_definition);
         status = g_test_run();
         (void) virConnectClose(connection);
         return status;

@@ -189,6 +189,34 @@ static void an_immediate_operation_holds_too(void) {
         teardown();
 }
 
+static Task *share(unsigned gate) {
+        Task *task = house_start(
+                        &test_shared_operation, OBJECT, (TestRequest){.gate = &gates[gate]}, NULL);
+
+        g_assert_nonnull(task);
+        gate_wait_reached(&gates[gate]);
+        return task;
+}
+
+static void a_shared_operation_works_beside_others(void) {
+        Task *holder, *one, *other;
+
+        setup();
+        one = share(0);
+        g_assert_null(task_list_holder(house.tasks, OBJECT));
+        other = share(1); /* both threads work */
+        gate_open(&gates[0]);
+        house_finish(one);
+        holder = start_at(2, OBJECT);
+        g_assert_true(task_list_holder(house.tasks, OBJECT) == holder);
+        gate_open(&gates[2]);
+        house_finish(holder);
+        g_assert_null(task_list_holder(house.tasks, OBJECT));
+        g_assert_true(task_list_cancel(house.tasks, other, false, NULL));
+        house_finish(other);
+        teardown();
+}
+
 static void an_object_is_free_again_after_a_failure(void) {
         Task *first, *second;
 
@@ -783,6 +811,7 @@ int main(int argc, char **argv) {
         ADD(a_full_lane_queues);
         ADD(a_held_object_is_in_use_and_the_text_names_the_task);
         ADD(an_immediate_operation_holds_too);
+        ADD(a_shared_operation_works_beside_others);
         ADD(an_object_is_free_again_after_a_failure);
         ADD(tasks_in_line_start_in_their_order);
         ADD(queue_on_a_free_object_starts_at_once);
