@@ -58,7 +58,7 @@ virDomainPtr machine_define_new(virConnectPtr connection,
                 const char *definition,
                 GError **error) {
         static GMutex one_at_a_time;
-        g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&one_at_a_time);
+        g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&one_at_a_time);
         virDomainPtr domain;
 
         if (!machine_name_is_free(connection, name, NULL, error) ||

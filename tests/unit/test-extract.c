@@ -201,8 +201,7 @@ static void a_bundle_that_is_not_right_has_no_summary(void) {
                         {"disks-a", "short"}, {"SHA256SUMS", ""}, {"manifest.json", "{}"}};
 
         for (unsigned i = 0; i < G_N_ELEMENTS(broken); i++) {
-                g_autofree char *manifest = make_bundle();
-
+                g_free(make_bundle());
                 test_write(directory, broken[i][0], broken[i][1]);
                 g_assert_null(summary_make(directory, &error));
                 assert_error(error, INVALID_BUNDLE);
