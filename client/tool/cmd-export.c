@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* export and import: a machine into a directory, and back. The service does both with the rights of
- * whoever calls, so all that is checked here is the line. */
+/* export and import: a machine into a directory, and back; export-collection: several. The service
+ * does both with the rights of whoever calls, so all that is checked here is the line. */
 
+#include "collection-ref.h"
 #include "control.h"
 #include "directory.h"
 #include "export-setting.h"
@@ -73,6 +74,26 @@ ExitCode cmd_export(Session *s, const char *verb, char **arguments) {
         }
         what = xasprintf("export %s", machine.name);
         return task_wait_for_call(s, m, what, machine.name, &report);
+}
+
+ExitCode cmd_export_collection(Session *s, const char *verb, char **arguments) {
+        static const TaskReportMode report = {0};
+        _cleanup_(object_ref_clear) ObjectRef ref = {0};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *directory = directory_from_argument(&s->options, arguments[1]);
+        _cleanup_free_ char *what = NULL;
+        ExitCode code = directory ? collection_ref_resolve_snapshot(&ref, s, arguments[0])
+                                  : EXIT_CODE_USAGE;
+
+        if (code != EXIT_CODE_OK)
+                return code;
+        m = bus_client_new_call(s, ref.path, COLLECTION_SNAPSHOT_INTERFACE, "ExportSnapshot");
+        if (open_call(m, directory, &s->options) < 0 || sd_bus_message_close_container(m) < 0) {
+                message_error("the directory is not UTF-8");
+                return EXIT_CODE_USAGE;
+        }
+        what = xasprintf("export %s", ref.name);
+        return task_wait_for_call(s, m, what, ref.name, &report);
 }
 
 /* ---- import ---- */

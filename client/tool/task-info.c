@@ -59,6 +59,8 @@ static const struct {
         {"snapshot-clear-state",  "Cleared the memory of a snapshot of"},
         {"group-apply",           "Reverted to"},
         {"group-destroy",         "Deleted snapshot"},
+        {"group-export",          "Exported"},
+        {"snapshot-export",       "Exported"},
         {"system-export",         "Exported"},
         {"system-import",         "Imported"},
 };

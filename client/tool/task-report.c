@@ -102,13 +102,19 @@ static void print_collection_snapshot(Session *s, const TaskInfo *t) {
                         or_empty(t->subject_name), buffer_text(&b));
 }
 
+static bool ends_with(const char *text, const char *end) {
+        size_t length = strlen(text), part = strlen(end);
+
+        return length >= part && strcmp(text + length - part, end) == 0;
+}
+
 /* " to /srv/alpine": where an export is, as far as we may know that. NULL: it is none. */
 static char *made_export(Session *s, const TaskInfo *t) {
         static const PropertyRow row = {"ExportDirectory", 's', 0};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = NULL;
         _cleanup_free_ char *directory = NULL;
 
-        if (strcmp(or_empty(t->operation), "system-export") != 0)
+        if (!ends_with(or_empty(t->operation), "-export"))
                 return NULL;
         results = task_private_results(s, t->path);
         if (results)

@@ -50,6 +50,7 @@ ExitCode cmd_revert(Session *s, const char *verb, char **arguments);
 ExitCode cmd_remove_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_rename_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_export(Session *s, const char *verb, char **arguments);
+ExitCode cmd_export_collection(Session *s, const char *verb, char **arguments);
 ExitCode cmd_import(Session *s, const char *verb, char **arguments);
 ExitCode cmd_verify(Session *s, const char *verb, char **arguments);
 ExitCode cmd_collections(Session *s, const char *verb, char **arguments);

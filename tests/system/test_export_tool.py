@@ -141,6 +141,35 @@ def test_a_saved_state_can_be_left_out(tool, house, directory):
     assert [manifest(directory / name)['machine']['saved-state'] for name in ('with', 'without')] == ['state/saved', None]
 
 
+def test_a_guest_that_runs_is_exported_with_its_memory_when_asked(tool, house, directory):
+    guest = house.register('live', memory=32)
+    assert "'live' is running" in tool.fail(STATE, 'export', 'live', directory)
+    for words, saved in ((['--live'], 'state/saved'), (['--live=crash'], None), (['--setting=CaptureLiveState=CaptureSavedState'], 'state/saved')):
+        place = directory / f'at{next(numbers)}'
+        tool.run('export', 'live', place, '--no-subdirectory', *words)
+        assert manifest(place)['machine']['saved-state'] == saved
+        assert house.state(guest) == 'running'
+    assert 'agent' in tool.fail(FAILED, 'export', 'live', directory, '--live=application')
+    tool.run('poweroff', 'live')
+
+
+def test_a_collection_is_exported_as_it_was_at_a_snapshot(tool, house, directory):
+    names = ['one', 'two']
+    for name in names:
+        house.register(name, boot=False, memory=32)
+    tool.run('define-collection', 'pair', *names)
+    tool.run('snapshot-collection', 'pair', 'friday')
+    text = tool.say('export-collection', 'pair/friday', '.', directory=directory)
+    assert re.fullmatch(rf'Exported pair/friday to {directory} \(2 machines, .*s\)\n', text)
+    assert sorted(path.name for path in directory.iterdir()) == names
+    for name in names:
+        assert 'is whole' in tool.say('verify', directory / name)
+    tool.fail(FAILED, 'export-collection', 'friday', directory)
+    tool.fail(NOT_FOUND, 'export-collection', 'pair/monday', directory)
+    assert tool.complete('export-collection', 'fri') == ['friday']
+    tool.run('delete-collection-snapshot', 'pair/friday')
+
+
 # --- What is refused ---
 
 @pytest.mark.parametrize('words, complaint', [
@@ -339,6 +368,49 @@ def test_a_missing_program_is_told(tool, bundle, directory):
     done = subprocess.run([alone, 'verify', bundle], capture_output=True, text=True, check=False)
     if not shutil.which('virtask-bundle', path='/usr/libexec:/usr/local/libexec'):
         assert done.returncode == FAILED and 'cannot find virtask-bundle in ' in done.stderr
+
+
+# --- Import ---
+
+def machines(tool):
+    return sorted(machine['name'] for machine in tool.read('list'))
+
+
+def test_an_export_becomes_a_machine_again(tool, house, bundle):
+    before = machines(tool)
+    assert "'web'" in tool.fail(FAILED, 'import', bundle)
+    assert 'another name' in tool.fail(FAILED, 'import', bundle, '--new-identifier')
+    assert machines(tool) == before
+    text = tool.say('import', bundle, '--new-identifier', '--name=again')
+    assert re.fullmatch(r'Imported again \([\d.]+ [KM]iB, .*s\)\n', text)
+    assert machines(tool) == sorted([*before, 'again'])
+    tool.run('delete', 'again')
+
+
+def test_a_moved_export_is_imported_from_where_the_user_stands(tool, house, bundle, directory):
+    bundle.rename(directory / 'moved')
+    (directory / 'images').mkdir()
+    task = json.loads(tool.say('import', 'moved', '--new-identifier', '--name', 'moved', '--storage=images', '--json', directory=directory))
+    assert (task['operation'], task['state']) == ('system-import', 'done')
+    assert tool.say('show', task['result_object'], '-p', 'Name', '--value') == 'moved\n'
+    assert list((directory / 'images').rglob('*.qcow2'))
+    tool.run('delete', 'moved')
+
+
+def test_an_import_can_be_tried(tool, bundle):
+    before = machines(tool)
+    assert re.fullmatch(rf'{bundle} can be imported \(.*s\)\n', tool.say('import', bundle, '--validate', '--new-identifier', '--name=x'))
+    assert machines(tool) == before
+    spoil(bundle / 'disks/hda.raw')
+    errors = tool.fail(FAILED, 'import', bundle, '--validate', '--new-identifier', '--name=x')
+    assert re.match(r'virtask: task \d+ \(.*\) failed: .*hda.raw', errors)
+
+
+def test_what_can_not_be_imported(tool, directory):
+    tool.fail(NOT_FOUND, 'import', directory / 'missing')
+    assert 'manifest.json' in tool.fail(FAILED, 'import', directory)
+    assert 'usage: virtask import DIRECTORY' in tool.fail(USAGE, 'import')
+    assert '"import" does not take --exclude' in tool.fail(USAGE, 'import', directory, '--exclude=hda')
 
 
 # --- Completion and help ---
