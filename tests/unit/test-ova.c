@@ -191,7 +191,6 @@ static void assert_open_fails(const char *file, const char *words) {
 }
 
 static void each_changed_byte_is_found(void) {
-        g_autofree char *path = images_path("web.ova");
         static const char *const files[] = {"web.ovf", "web-disk1.vmdk", "web-disk3.vmdk"};
 
         make_package();
