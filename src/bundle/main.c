@@ -4,6 +4,7 @@
  *
  *     virtask-bundle write < PLAN              a bundle (bundle/writer.h)
  *     virtask-bundle verify DIRECTORY          whether it is as it was written
+ *     virtask-bundle verify FILE               the same of a package (ovf/ova.h)
  *     virtask-bundle read DIRECTORY            a summary of it into descriptor 3 (bundle/summary.h)
  *     virtask-bundle extract DIRECTORY < PLAN  its files into descriptors (bundle/extract.h)
  *     virtask-bundle find DIRECTORY NAME PARTIAL      whether it has become whole: its path
@@ -13,6 +14,8 @@
  * fails "error NAME TEXT". The status is 0 or 1; 2 for wrong arguments. SIGTERM ends it in order:
  * nothing half is left. */
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,7 +30,9 @@
 #include "bundle/reader.h"
 #include "bundle/summary.h"
 #include "bundle/writer.h"
+#include "ovf/ova.h"
 #include "util/error.h"
+#include "util/fd.h"
 
 #define PLAN_MAX           (16U << 20)
 #define SUMMARY_DESCRIPTOR 3
@@ -115,10 +120,10 @@ static bool write_bundle(char **arguments, GError **error) {
         return true;
 }
 
-static bool verify_bundle(char **arguments, GError **error) {
+static bool verify_directory(const char *path, GError **error) {
         Report report = {0};
         const FileHooks hooks = {on_stop, on_copied, &report};
-        g_autoptr(Bundle) bundle = bundle_open(arguments[0], error);
+        g_autoptr(Bundle) bundle = bundle_open(path, error);
         uint64_t total;
 
         if (!bundle || !bundle_measure(bundle, &total, error))
@@ -128,6 +133,42 @@ static bool verify_bundle(char **arguments, GError **error) {
                 return false;
         (void) printf("done %" PRIu64 "\n", report.done);
         return true;
+}
+
+static bool verify_package(const char *path, GError **error) {
+        Report report = {0};
+        const OvaHooks hooks = {on_stop, on_copied, &report};
+        auto_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        g_autoptr(Ova) ova = NULL;
+
+        if (fd < 0) {
+                g_set_error(error, VIRTASK_ERROR,
+                                errno == EACCES ? VIRTASK_ERROR_ACCESS_DENIED
+                                                : VIRTASK_ERROR_PATH_NOT_FOUND,
+                                "Failed to open '%s': %s", path, g_strerror(errno));
+                return false;
+        }
+        ova = ova_open(fd, error);
+        if (!ova)
+                return false;
+        if (!ova->digests) {
+                g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
+                                "The package has no manifest, which would tell how it was written");
+                return false;
+        }
+        on_total(ova_measure(ova), NULL);
+        if (!ova_verify(ova, &hooks, error))
+                return false;
+        (void) printf("done %" PRIu64 "\n", report.done);
+        return true;
+}
+
+static bool verify(char **arguments, GError **error) {
+        struct stat st;
+
+        if (stat(arguments[0], &st) == 0 && S_ISREG(st.st_mode))
+                return verify_package(arguments[0], error);
+        return verify_directory(arguments[0], error);
 }
 
 /* Whether the bundle of that name is the one that had this name before. */
@@ -199,7 +240,7 @@ static const struct {
         bool (*run)(char **arguments, GError **error);
 } verbs[] = {
                 {"write", 0, write_bundle},
-                {"verify", 1, verify_bundle},
+                {"verify", 1, verify},
                 {"read", 1, read_bundle},
                 {"extract", 1, extract_bundle},
                 {"find", 3, find_bundle},
@@ -229,7 +270,7 @@ int main(int argc, char **argv) {
                 close_descriptors();
                 return error ? 1 : 0;
         }
-        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY | read DIRECTORY |\n"
+        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY|FILE | read DIRECTORY |\n"
                      "               extract DIRECTORY < PLAN | find DIRECTORY NAME PARTIAL |\n"
                      "               remove DIRECTORY NAME PARTIAL\n",
                         stderr);

@@ -353,6 +353,18 @@ static bool verify_file(const Ova *ova, const char *name, const OvaHooks *hooks,
                fail(error, "has a file that is not as it was written", name);
 }
 
+uint64_t ova_measure(const Ova *ova) {
+        uint64_t sum = ova_find(ova, ova->descriptor)->size;
+
+        for (unsigned i = 0; i < ova->machine->disks->len; i++) {
+                const OvfDisk *disk = ova->machine->disks->pdata[i];
+
+                if (disk->file)
+                        sum += ova_find(ova, disk->file)->size;
+        }
+        return sum;
+}
+
 bool ova_verify(const Ova *ova, const OvaHooks *hooks, GError **error) {
         if (!ova->digests)
                 return true;

@@ -54,6 +54,9 @@ void ova_free(Ova *ova);
 /* NULL if there is none of that name. Belongs to the package. */
 const OvaFile *ova_find(const Ova *ova, const char *name);
 
+/* How many bytes ova_verify() reads if there is a manifest. */
+uint64_t ova_measure(const Ova *ova);
+
 /* Whether each file that the descriptor names, and itself, is what the manifest says; also true
  * without a manifest. INVALID_BUNDLE, CANCELLED. Blocks. */
 bool ova_verify(const Ova *ova, const OvaHooks *hooks, GError **error);

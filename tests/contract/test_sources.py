@@ -12,8 +12,8 @@ from harness import SOURCE
 # A room may include itself and what stands here; never sideways or upward.
 BELOW = {
     'util': set(),
-    'bundle': {'util'},
     'ovf': {'util'},
+    'bundle': {'util', 'ovf'},
     'bus': {'util'},
     'backend': {'util'},
     'jobs': {'util', 'bus', 'backend'},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The commands of the tool about exports, on real guests."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import select
 import shutil
 import signal
 import subprocess
+import tarfile
 
 import pytest
 from harness import BUILD, Scratch
@@ -360,6 +362,53 @@ def test_verify_can_be_stopped(tool, large, directory):
     output, errors = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, output) == (CANCELLED, '')
     assert 'is not known' in errors
+
+
+ENVELOPE = """\
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
+    xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
+  <References><File ovf:href="box.vmdk" ovf:id="f"/></References>
+  <DiskSection><Info/><Disk ovf:capacity="16" ovf:capacityAllocationUnits="byte * 2^20" ovf:diskId="d" ovf:fileRef="f"
+    ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/></DiskSection>
+  <VirtualSystem ovf:id="box"><Info/><VirtualHardwareSection><Info/>
+    <Item><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>3</rasd:ResourceType><rasd:VirtualQuantity>1</rasd:VirtualQuantity></Item>
+    <Item><rasd:AllocationUnits>MegaBytes</rasd:AllocationUnits><rasd:InstanceID>2</rasd:InstanceID><rasd:ResourceType>4</rasd:ResourceType>
+      <rasd:VirtualQuantity>64</rasd:VirtualQuantity></Item>
+    <Item><rasd:InstanceID>3</rasd:InstanceID><rasd:ResourceType>5</rasd:ResourceType></Item>
+    <Item><rasd:HostResource>ovf:/disk/d</rasd:HostResource><rasd:InstanceID>4</rasd:InstanceID><rasd:Parent>3</rasd:Parent>
+      <rasd:ResourceType>17</rasd:ResourceType></Item>
+  </VirtualHardwareSection></VirtualSystem>
+</Envelope>"""
+
+
+@pytest.fixture
+def package(directory):
+    """A package as another product writes it: the tar of Python, and SHA-1."""
+    run('qemu-img', 'create', '-q', '-f', 'vmdk', '-o', 'subformat=streamOptimized', directory / 'box.vmdk', '16M')
+    (directory / 'box.ovf').write_text(ENVELOPE, encoding='utf-8')
+    (directory / 'box.mf').write_text(''.join(f'SHA1({name})= {hashlib.sha1((directory / name).read_bytes()).hexdigest()}\r\n'
+                                              for name in ('box.ovf', 'box.vmdk')), encoding='ascii')
+    with tarfile.open(directory / 'box.ova', 'w') as archive:
+        for name in ('box.ovf', 'box.mf', 'box.vmdk'):
+            archive.add(directory / name, name)
+    return directory / 'box.ova'
+
+
+def test_packages_of_others_are_verified(tool, package):
+    assert re.fullmatch(rf'{package} is whole \([\d.]+ KiB, .*s\)\n', tool.say('verify', package))
+    data = package.read_bytes()
+    place = data.index(b'# Disk DescriptorFile')
+    package.write_bytes(data[:place] + b'!' + data[place + 1:])
+    assert "not as it was written: 'box.vmdk'" in tool.fail(FAILED, 'verify', package)
+    package.write_bytes(data[:-20480])
+    assert 'is not whole: The package ends' in tool.fail(FAILED, 'verify', package)
+
+
+def test_without_a_manifest_nothing_is_known(tool, package, directory):
+    with tarfile.open(package, 'w') as archive:
+        for name in ('box.ovf', 'box.vmdk'):
+            archive.add(directory / name, name)
+    assert 'has no manifest' in tool.fail(FAILED, 'verify', package)
 
 
 def test_a_missing_program_is_told(tool, bundle, directory):

@@ -95,9 +95,8 @@ static void what_is_written_can_be_read(void) {
         g_assert_cmpuint(ova->machine->disks->len, ==, 3);
         g_assert_cmpuint(g_hash_table_size(ova->digests), ==, 3);
         g_assert_true(ova_verify(ova, &hooks, &error));
-        g_assert_cmpuint(bytes, ==,
-                        ova_find(ova, "web.ovf")->size + ova_find(ova, "web-disk1.vmdk")->size +
-                                        ova_find(ova, "web-disk3.vmdk")->size);
+        g_assert_cmpuint(bytes, >, 0);
+        g_assert_cmpuint(bytes, ==, ova_measure(ova));
 }
 
 /* What an import does with them: no disk is copied out of the package first. */
