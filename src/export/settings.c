@@ -135,6 +135,7 @@ bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GErr
 /* Several machines can't become one directory. */
 bool export_request_parse_for_group(sd_bus_message *call, void *request, GError **error) {
         ExportRequest *own = request;
+        bool storage;
 
         if (!read_request(call, group_settings, own, error))
                 return false;
@@ -145,7 +146,9 @@ bool export_request_parse_for_group(sd_bus_message *call, void *request, GError 
         own->intent = own->intent == 2 ? EXPORT_MERGE : EXPORT_PRESERVE_CHAIN;
         own->snapshots = own->intent_seen || own->base ? EXPORT_ONE_SNAPSHOT_FOR_BACKUP
                                                        : EXPORT_ONE_SNAPSHOT;
+        storage = own->storage;
         drop_ignored(own);
+        own->storage = storage; /* this class does not ignore it */
         return check(own, error);
 }
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 import pytest
-from exports import begin, export, fail, sources, variants, verify, workers
+from exports import begin, begin_halfway, export, fail, go_on, sources, variants, verify
 from harness import Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
@@ -263,22 +263,15 @@ def large(house, machine):
     return machine
 
 
-def wait_half(machine, directory, **settings):
-    """An export of which a part is written."""
-    task = begin(machine, directory, **settings)
-    machine.client.wait(lambda: machine.client.get(task, 'Task', 'BytesDone') > 8 << 20 or machine.client.get(task, 'Task', 'IsComplete'),
-                        what='bytes')
-    return task
-
-
 def digests(machine):
     return {path: hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path, _ in machine.images().values()}
 
 
-def test_one_that_is_cancelled_leaves_nothing(large, directory):
+def test_one_that_is_cancelled_leaves_nothing(house, large, directory):
     before = digests(large)
-    task = wait_half(large, directory)
+    task, pids = begin_halfway(house, directory, lambda: begin(large, directory))
     large.client.call(task, 'Task', 'Cancel')
+    go_on(pids)
     assert large.client.wait_task(task)['ResultName'] == 'cancelled'
     assert not list(directory.iterdir())
     assert digests(large) == before
@@ -286,8 +279,8 @@ def test_one_that_is_cancelled_leaves_nothing(large, directory):
 
 
 def test_a_killed_worker_leaves_nothing(house, large, directory):
-    task = wait_half(large, directory)
-    for pid in workers(house):
+    task, pids = begin_halfway(house, directory, lambda: begin(large, directory))
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
     assert large.client.wait_task(task)['ResultName'] == 'unexpected-error'
     assert not list(directory.iterdir())
@@ -295,7 +288,7 @@ def test_a_killed_worker_leaves_nothing(house, large, directory):
 
 
 def test_a_killed_daemon_takes_it_along(house, large, directory):
-    task = wait_half(large, directory)
+    task, _ = begin_halfway(house, directory, lambda: begin(large, directory))
     house.daemon.kill()
     house.daemon.start()
     assert house.client.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'

@@ -2,11 +2,9 @@
 """Exports of snapshots: of one, and of those of a whole collection, which are all there in the end or not at all."""
 
 import itertools
-import os
-import signal
 
 import pytest
-from exports import variants, verify, workers
+from exports import begin_halfway, go_on, variants, verify
 from harness import MANAGER, ROOT, Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
@@ -126,25 +124,16 @@ def test_all_or_none(house, group, directory):
     assert [path.name for path in directory.iterdir()] == ['groupb'] and not list((directory / 'groupb').iterdir())
 
 
-def wait_half(house, group, directory):
-    task = begin(house, group, directory)
-    parts = house.client.get(task, 'Task', 'SubTasks')
-    house.client.wait(lambda: any(house.client.get(part, 'Task', 'BytesDone') > 8 << 20 for part in parts), what='bytes')
-    return task
-
-
 def test_one_that_is_cancelled_leaves_nothing(house, group, directory):
-    task = wait_half(house, group, directory)
+    task, pids = begin_halfway(house, directory, lambda: begin(house, group, directory))
     house.client.call(task, 'Task', 'Cancel')
+    go_on(pids)
     assert house.client.wait_task(task)['ResultName'] == 'cancelled'
     assert not list(directory.iterdir())
 
 
 def test_a_killed_daemon_leaves_nothing(house, group, directory):
-    task = begin(house, group, directory)
-    house.client.wait(lambda: workers(house), what='a worker')
-    for pid in workers(house):
-        os.kill(pid, signal.SIGSTOP)
+    task, _ = begin_halfway(house, directory, lambda: begin(house, group, directory))
     house.daemon.kill()
     house.daemon.start()
     assert house.client.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'

@@ -10,10 +10,11 @@ import subprocess
 import time
 
 import pytest
+from exports import begin, begin_halfway, export, fail, go_on, verify, workers
 from harness import BUILD, Scratch
 from harness.source import LONG
 from qemu_house import House, Moments, Snapshots, run, second_disk
-from test_export import begin, digests, export, fail, verify, wait_half, workers, write
+from test_export import digests, write
 from test_snapshots_interruptions import RESTARTED, Armed
 
 KILLS = 100 if LONG else 3  # of either
@@ -189,14 +190,10 @@ def test_a_disk_that_somebody_else_fills(house, large, small):
     before = digests(large)
     path = small((DATA_MIB + 512) << 20)
     for _ in range(TRIES):
-        task = wait_half(large, path)
-        pids = workers(house)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        task, pids = begin_halfway(house, path, lambda: begin(large, path))
         status = os.statvfs(path)
-        subprocess.run(['fallocate', '-l', str(status.f_bavail * status.f_frsize), path / 'filler'], check=True)
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        subprocess.run(['fallocate', '-l', str((status.f_bavail * status.f_frsize) - (1 << 20)), path / 'filler'], check=True)
+        go_on(pids)
         error = house.client.wait_task(task)['ErrorName']
         (path / 'filler').unlink()
         if error:

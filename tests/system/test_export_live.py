@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from exports import begin, export, fail, sources, variants, verify
+from exports import begin, begin_halfway, export, fail, go_on, sources, variants, verify
 from harness import LinuxGuest, Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
@@ -132,16 +132,14 @@ def test_an_excluded_disk_is_named(machine, directory):
 
 # --- Interruptions ---
 
-def wait_half(machine, directory, **settings):
-    task = begin(machine, directory, CaptureLiveState=CRASH, **settings)
-    machine.client.wait(lambda: machine.client.get(task, 'Task', 'BytesDone') > 8 << 20 or machine.client.get(task, 'Task', 'IsComplete'),
-                        what='bytes')
-    return task
+def begin_live(house, machine, directory):
+    return begin_halfway(house, directory, lambda: begin(machine, directory, CaptureLiveState=CRASH))
 
 
-def test_one_that_is_cancelled_leaves_nothing(machine, directory):
-    task = wait_half(machine, directory)
+def test_one_that_is_cancelled_leaves_nothing(house, machine, directory):
+    task, pids = begin_live(house, machine, directory)
     machine.client.call(task, 'Task', 'Cancel')
+    go_on(pids)
     assert machine.client.wait_task(task)['ResultName'] == 'cancelled'
     assert not list(directory.iterdir())
 
@@ -153,7 +151,7 @@ def test_a_target_that_is_taken_leaves_nothing(machine, directory):
 
 def test_a_killed_daemon_leaves_nothing(house, machine, directory):
     before = machine.guest.wait_ticks()
-    task = wait_half(machine, directory)
+    task, _ = begin_live(house, machine, directory)
     house.daemon.kill()
     house.daemon.start()
     assert house.client.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'
@@ -163,8 +161,9 @@ def test_a_killed_daemon_leaves_nothing(house, machine, directory):
 
 def test_a_guest_that_dies_meanwhile(house, machine, directory):
     """What was copied is of a moment when it lived."""
-    task = wait_half(machine, directory)
+    task, pids = begin_live(house, machine, directory)
     os.kill(house.below.qemu_pid(machine.guest.name), signal.SIGKILL)
+    go_on(pids)
     properties = machine.client.wait_task(task)
     assert properties['ResultName'] == 'success', properties
     verify(directory / machine.guest.name)

@@ -7,12 +7,12 @@ import random
 
 import pytest
 from bundles import NAME, PARTIAL, Sources, remove, verify, write
+from exports import begin as begin_export
+from exports import verify as verify_all
 from harness import Kept, PowerScratch, replay
 from harness.source import LONG, rows
 from qemu_house import House, Snapshots, second_disk
-from test_export import begin as begin_export
 from test_export import digests
-from test_export import verify as verify_all
 from test_export import write as write_image
 from test_snapshots_interruptions import RESTARTED
 

@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 
 import pytest
+from exports import workers
 from harness import BUILD, Scratch
 from harness.process import TIMEOUT
 from qemu_house import House, run, second_disk
@@ -209,14 +210,6 @@ def test_what_the_service_refuses_has_an_exit_code(tool, house, machine, directo
 
 
 # --- Progress and its end ---
-
-def workers(house):
-    """Processes of the daemon that write bundles."""
-    for task in pathlib.Path(f'/proc/{house.daemon.pid}/task').iterdir():
-        for child in (task / 'children').read_text(encoding='ascii').split():
-            if b'virtask-bundle' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes():
-                yield int(child)
-
 
 def written(directory):
     """How much of the bundle lies there already."""

@@ -151,6 +151,9 @@ static void a_group_has_settings_of_its_own(void) {
 
         g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 0)));
         g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT);
+        g_assert_true(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv", 1, "CopyVmStorage", "b", 0)));
+        g_assert_false(request.storage);
         g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 2, "BackupIntent", "y", 2,
                                                     "CopyVmStorage", "b", 0)));
         g_assert_cmpuint(request.intent, ==, EXPORT_MERGE);
