@@ -193,6 +193,11 @@ bool place_write(const Place *place, const char *name, const char *text, GError 
         return fdatasync(fd) == 0 || fail(errno, "write", name, error);
 }
 
+/* Not every file system syncs directories; what it does instead is its own affair. */
+static bool sync_directory(int fd) {
+        return fsync(fd) == 0 || errno == EINVAL;
+}
+
 /* Removal */
 
 typedef bool (*EntryFunction)(int directory, const char *name, unsigned depth);
@@ -242,7 +247,7 @@ bool place_remove_partial(const char *directory, const char *partial, GError **e
                 return false;
         if (!remove_entry(parent, partial, DEPTH_MAX))
                 return fail(errno, "remove", partial, error);
-        return fsync(parent) == 0 || fail(errno, "sync", directory, error);
+        return sync_directory(parent) || fail(errno, "sync", directory, error);
 }
 
 /* Publication */
@@ -252,7 +257,7 @@ static bool sync_part(int directory, const char *name, unsigned depth) {
 
         if (fd < 0)
                 return errno == ENOTDIR; /* a file: it was synced when it was written */
-        return fsync(fd) == 0;
+        return sync_directory(fd);
 }
 
 /* Where a file system can't rename without replacing, the name is looked at a moment before. */
@@ -278,12 +283,12 @@ static void withdraw(const Place *place) {
 }
 
 bool place_publish(Place *place, bool replace_empty, GError **error) {
-        if (!for_each_entry(place->directory, sync_part, 0) || fsync(place->directory) < 0)
+        if (!for_each_entry(place->directory, sync_part, 0) || !sync_directory(place->directory))
                 return fail(errno, "sync", place->path, error);
         if (replace_empty ? renameat(place->parent, place->partial, place->parent, place->name) < 0
                           : rename_without_replacing(place) < 0)
                 return fail(errno, "make", place->path, error);
-        if (fsync(place->parent) < 0) {
+        if (!sync_directory(place->parent)) {
                 int saved = errno;
 
                 withdraw(place);

@@ -10,7 +10,9 @@
  *                            $VIRTASK_FAULT_LASTS; removals don't, unless it is EIO
  *     VIRTASK_FAULT=short    a write writes one byte
  *
- * The number of calls is written to descriptor $VIRTASK_FAULT_COUNT at the end. */
+ *     VIRTASK_FAULT=directories  directories can't be synced: EINVAL, whatever is n
+ *
+ * The number of calls is written to the file $VIRTASK_FAULT_COUNT at the end. */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -118,6 +120,12 @@ int ftruncate64(int fd, off64_t length) {
 }
 
 int fsync(int fd) {
+        struct stat st;
+
+        if (is("directories") && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+                errno = EINVAL;
+                return -1;
+        }
         return meet_other(0) < 0 ? -1 : NEXT(fsync)(fd);
 }
 

@@ -121,6 +121,12 @@ def test_a_call_does_less_than_it_was_to(sources, directory, fault):
         clear(directory)
 
 
+def test_directories_that_can_not_be_synced(sources, directory):
+    """Not every file system has that."""
+    done = write(sources, directory, VIRTASK_FAULT='directories', **PRELOAD)
+    assert done.returncode == 0 and check(directory, done), done
+
+
 def test_a_limit_of_the_size_of_files(sources, directory):
     """An error, no signal."""
     done = write(sources, directory, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
