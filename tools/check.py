@@ -38,13 +38,14 @@ OUTSIDE = {
     'contract': ['contract'],
     'moment': ['system/test_moment.py'],
     'snapshots': ['system/test_snapshot*.py'],
-    'system': ['system/test_[ibot]*.py'],
-    'groups': ['system/test_[acep]*.py'],
+    'system': ['system/test_[beiot]*.py'],
+    'groups': ['system/test_[acp]*.py'],
     'bus': ['bus'],
     'auth': ['auth'],
 }
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
-SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py', 'test_application_consistency.py')
+SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py', 'test_application_consistency.py',
+        'test_import_interruptions.py')
 # Before anything runs beside them.
 ALONE = ('moment', 'moment-address')
 # Mostly wait for QEMU, so other steps run beside them, the longest first; but the full counts have the machine for themselves.

@@ -168,8 +168,11 @@ int ioctl(int fd, unsigned long request, ...) {
 }
 
 static void __attribute__((destructor)) tell(void) {
-        const char *fd = getenv("VIRTASK_FAULT_COUNT");
+        const char *path = getenv("VIRTASK_FAULT_COUNT");
+        FILE *file = path ? fopen(path, "we") : NULL;
 
-        if (fd)
-                (void) dprintf(atoi(fd), "%d\n", atomic_load(&calls));
+        if (!file)
+                return;
+        (void) fprintf(file, "%d\n", atomic_load(&calls));
+        (void) fclose(file);
 }

@@ -43,12 +43,12 @@ def environment(**variables):
             'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
 
 
-def write(sources, directory, replace_empty=False, pass_fds=(), preexec_fn=None, **variables):
+def write(sources, directory, replace_empty=False, preexec_fn=None, **variables):
     """What the program did. The variables are for its environment."""
     with contextlib.ExitStack() as files:
         descriptors = [files.enter_context(open(path, 'rb')).fileno() for path in sources.paths.values()]
         return subprocess.run([PROGRAM, 'write'], input=json.dumps(sources.plan(directory, descriptors, replace_empty)), capture_output=True,
-                              text=True, pass_fds=[*descriptors, *pass_fds], preexec_fn=preexec_fn, env=environment(**variables))
+                              text=True, pass_fds=descriptors, preexec_fn=preexec_fn, env=environment(**variables))
 
 
 def error_of(done):
