@@ -226,6 +226,15 @@ def test_firmware_and_tpm_come_along(house, directory, saved):
 
 # --- What is not taken ---
 
+def test_the_log_says_what_is_left_out(house, machine, directory):
+    """To nobody but who has started it, and root."""
+    bundle = export(machine, directory)
+    delete(machine)
+    task = begin(house, bundle, ValidateOnly=True)
+    house.client.wait_task(task)
+    assert 'not taken over: domain/devices/serial/unix' in [text for _, _, text in house.client.call(task, 'Task', 'GetLog', 'u', 0)]
+
+
 def test_an_identifier_is_there_once(house, machine, directory):
     bundle = export(machine, directory)
     before = everything(house)

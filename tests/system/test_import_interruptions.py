@@ -129,6 +129,7 @@ def test_killed_at_random_moments(house, bundle):
         house.daemon.kill()
         house.daemon.start()
         check(house, task, before)
+    moments.check()
 
 
 # --- Power cuts ---
