@@ -17,8 +17,8 @@ import tty
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from gi.repository import GLib
 from exports import export, workers
+from gi.repository import GLib
 from harness import MANAGER, Scratch
 from harness.source import LONG
 from qemu_house import House, Snapshots, run, second_disk
