@@ -138,6 +138,22 @@ static void add_images(Planner *p) {
         }
 }
 
+/* Whoever says that a disk is here is not believed either, see import-check.c. */
+static bool check_is_here(JsonObject *object, const char *target, GError **error) {
+        const char *why;
+
+        if (json_object_has_member(object, "backing"))
+                why = "was left where it is, and rests on an image there";
+        else if (json_object_has_member(object, "differs"))
+                why = "is only what has changed; put it on top of its base first, as "
+                      "docs/EXPORT-FORMAT.md says";
+        else
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED, "The disk '%s' %s", target,
+                        why);
+        return false;
+}
+
 static bool add_disk(Planner *p, JsonNode *node, GError **error) {
         JsonObject *object = manifest_object(node);
         const char *target = object ? manifest_text(object, "target") : NULL;
@@ -152,6 +168,8 @@ static bool add_disk(Planner *p, JsonNode *node, GError **error) {
                         !manifest_number(object, "virtual-size", &disk->size) ||
                         (!g_str_equal(format, "raw") && !g_str_equal(format, "qcow2")))
                 return fail(error, "The manifest does not say what one of the disks is");
+        if (!check_is_here(object, target, error))
+                return false;
         for (unsigned i = 0; i < json_array_get_length(images); i++) {
                 JsonNode *image = json_array_get_element(images, i);
                 const char *name = manifest_text_of(image);
