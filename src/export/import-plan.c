@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backend/saved-image.h"
+#include "backend/xml.h"
 #include "bundle/writer.h"
 #include "disk/disk-set.h"
 #include "snapshot/definition.h"
@@ -279,12 +280,21 @@ static bool add_variables(Planner *p, JsonObject *machine, GError **error) {
         return !name || add_state(p, name, STATE_PREFIX, p->plan->variables, true, error);
 }
 
+static bool has_old_tpm(const char *definition) {
+        g_autoptr(xmlDoc) document = xml_parse(definition);
+        xmlNode *root = document ? xmlDocGetRootElement(document) : NULL;
+        xmlNode *tpm = xml_child(xml_child(root, "devices"), "tpm");
+        g_autofree char *version = xml_attribute(xml_child(tpm, "backend"), "version");
+
+        return g_strcmp0(version, "1.2") == 0;
+}
+
 /* swtpm runs as a user of its own, and libvirt takes a directory that is there as it is. */
 static bool add_tpm(Planner *p, JsonObject *machine, GError **error) {
         const char *name = manifest_text(machine, "tpm");
         const ManifestFile *file = name ? manifest_find(p->manifest, name) : NULL;
         g_autofree char *final = in_directory(p->layout->tpm, p->plan->uuid, "");
-        bool is_old = strstr(p->plan->definition, "version=\"1.2\"");
+        bool is_old = has_old_tpm(p->plan->definition);
         const struct passwd *user = geteuid() == 0 ? getpwnam(TPM_USER) : NULL;
         ImportPlace *place;
 

@@ -404,6 +404,28 @@ static void what_is_no_definition_is_refused(void) {
         assert_refused("<domain type='kvm'><name>\xff</name></domain>", "no text", "well-formed");
 }
 
+/* Some bytes are others, or are gone: it is refused or taken over, and nothing else happens. */
+static void noise_is_survived(void) {
+        static const char letters[] = "<>/='\"&;:! x0\n\xff";
+
+        for (unsigned i = 0; i < 3000; i++) {
+                g_autofree char *text = g_strdup(usual), *own = NULL;
+                unsigned length = (unsigned) strlen(text);
+                unsigned at = (unsigned) g_test_rand_int_range(0, (int) length - 100);
+                unsigned n = (unsigned) g_test_rand_int_range(0, 50);
+
+                if (i % 2)
+                        memmove(text + at, text + at + n, length - at - n + 1);
+                else
+                        text[at] = letters[g_test_rand_int_range(0, sizeof(letters) - 1)];
+                begin();
+                own = definition_import_domain(&import, text, "machine.xml", &error);
+                g_assert_true(own || g_error_matches(error, VIRTASK_ERROR,
+                                                     VIRTASK_ERROR_INVALID_BUNDLE));
+                end();
+        }
+}
+
 static void an_image_has_one_format(void) {
         begin();
         g_assert_true(definition_import_image(&import, "disks/vdb.raw", "raw", &error));
@@ -541,6 +563,7 @@ int main(int argc, char **argv) {
         ADD(an_entity_bomb_is_refused_before_it_is_parsed);
         ADD(what_is_huge_or_deep_is_refused);
         ADD(what_is_no_definition_is_refused);
+        ADD(noise_is_survived);
         ADD(an_image_has_one_format);
         ADD(a_saved_state_has_its_disks_by_target);
         ADD(a_saved_state_has_firmware_that_is_offered);
