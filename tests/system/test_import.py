@@ -19,7 +19,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from exports import export, workers
 from gi.repository import GLib
-from harness import MANAGER, Scratch
+from harness import MANAGER, Namespace, Scratch
 from harness.source import LONG
 from qemu_house import House, Snapshots, run, second_disk
 from test_export import DISKS, FULL, write
@@ -458,3 +458,33 @@ def test_a_killed_daemon_leaves_nothing(house, large):
     assert house.client.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'
     assert everything(house) == before
     import_(house, large)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize('place', ['images', 'lib/qemu/save'])
+def test_where_there_is_no_room(place):
+    """For images, which is known before; and for a saved state, which is found out."""
+    with Scratch() as scratch:
+        small = scratch / 'root' / place
+        namespace = Namespace(scratch, 'small', [f'mkdir -p {small}', f'mount -t tmpfs -o size=48m tmpfs {small}', f'chmod 755 {small}'])
+        house = House(scratch, 'embed', namespace=namespace)
+        machine = Snapshots(house, house.register('large', boot=False, memory=32, devices=second_disk(scratch, 'large', '128M')))
+        if place == 'images':
+            path, form = machine.images()['hdb']
+            run('qemu-io', '-f', form, '-c', 'write -P 7 1M 80M', path)
+        else:
+            house.do(machine.guest, 'Startup')
+            machine.guest.wait_first_tick(1)
+            house.do(machine.guest, 'Save')
+        (scratch / 'bundle').mkdir()
+        bundle = export(machine, scratch / 'bundle')
+        delete(machine)
+        if place != 'images':
+            namespace.run('dd', 'if=/dev/zero', f'of={small}/filler', 'bs=1M', 'count=100', check=False)
+        assert fail(house, bundle)[0] == 'DiskFull'
+        left = namespace.run('find', scratch / 'root/images', scratch / 'root/lib/qemu/save', '-mindepth', '1').stdout.split()
+        assert left == ([] if place == 'images' else [f'{small}/filler'])
+        namespace.run('rm', '-f', f'{small}/filler')
+        if place != 'images':
+            properties = house.client.wait_task(begin(house, bundle))
+            assert properties['ResultName'] == 'success', properties
