@@ -46,8 +46,7 @@ MachineFacts *facts_read(virDomainPtr domain, GError **error) {
         facts->has_image = has_image > 0; /* a driver without managed save has none */
         if (facts->has_image)
                 facts->image_path = saved_image_path(domain);
-        facts->snapshots = snapshot_facts_read(domain, error);
-        if (!facts->snapshots)
+        if (!snapshot_facts_read(domain, &facts->snapshots, &facts->points, error))
                 return NULL;
         return g_steal_pointer(&facts);
 }
@@ -60,6 +59,7 @@ MachineFacts *facts_copy(const MachineFacts *facts) {
         copy->image_path = g_strdup(facts->image_path);
         copy->snapshots = facts->snapshots ? g_ptr_array_ref(facts->snapshots)
                                            : snapshot_facts_none();
+        copy->points = facts->points ? g_ptr_array_ref(facts->points) : snapshot_facts_none();
         return copy;
 }
 
@@ -70,6 +70,7 @@ MachineFacts *facts_free(MachineFacts *facts) {
         g_free(facts->notes);
         g_free(facts->image_path);
         g_clear_pointer(&facts->snapshots, g_ptr_array_unref);
+        g_clear_pointer(&facts->points, g_ptr_array_unref);
         g_free(facts);
         return NULL;
 }

@@ -19,6 +19,7 @@ typedef struct MachineFacts {
         char *image_path; /* of the saved state, NULL when there is none or it is not on this host
                            */
         GPtrArray *snapshots; /* of SnapshotFacts, see there; never NULL. Copies share it. */
+        GPtrArray *points;    /* the same of its reference points */
         uint32_t memory_mib;
         uint8_t state;  /* virDomainState */
         uint8_t reason; /* of the state */

@@ -33,6 +33,7 @@ static void facts_of_one_free(void *data) {
         g_free(facts->name);
         g_free(facts->notes);
         g_free(facts->parent);
+        g_strfreev(facts->targets);
         g_free(facts->memory_file);
         g_free(facts);
 }
@@ -103,14 +104,20 @@ static void read_memory(SnapshotFacts *facts, const xmlNode *root) {
 
 static void read_disks(SnapshotFacts *facts, const xmlNode *root) {
         xmlNode *disks = xml_child(root, "disks");
+        g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(g_free);
 
         for (xmlNode *disk = disks ? disks->children : NULL; disk; disk = disk->next) {
                 g_autofree char *kind =
                                 xml_is(disk, "disk") ? xml_attribute(disk, "snapshot") : NULL;
 
                 if (g_strcmp0(kind, "external") == 0)
-                        facts->external = true;
+                        g_ptr_array_add(targets, xml_attribute(disk, "name"));
         }
+        if (targets->len == 0)
+                return;
+        facts->external = true;
+        g_ptr_array_add(targets, NULL);
+        facts->targets = (char **) g_ptr_array_steal(targets, NULL);
 }
 
 static SnapshotFacts *from_xml(const char *text) {
@@ -255,6 +262,81 @@ static GPtrArray *read_all(
         return g_steal_pointer(&all);
 }
 
+/* Reference points */
+
+static bool is_point(const SnapshotFacts *facts) {
+        return facts->type == SNAPSHOT_TYPE_REFERENCE_POINT;
+}
+
+/* The first that is no reference point, from "id" upwards; NULL if there is none. */
+static const char *nearest(GHashTable *by_id, const char *id) {
+        const SnapshotFacts *facts = id ? g_hash_table_lookup(by_id, id) : NULL;
+
+        while (facts && is_point(facts)) {
+                id = facts->parent;
+                facts = id ? g_hash_table_lookup(by_id, id) : NULL;
+        }
+        return id;
+}
+
+static GHashTable *index_by_id(const GPtrArray *all) {
+        GHashTable *index = g_hash_table_new(g_str_hash, g_str_equal);
+
+        for (unsigned i = 0; i < all->len; i++)
+                g_hash_table_insert(index, ((SnapshotFacts *) all->pdata[i])->id, all->pdata[i]);
+        return index;
+}
+
+/* The parents of reference points last: they are the way up. */
+static void lift_parents(GHashTable *by_id, const GPtrArray *all, bool of_points) {
+        for (unsigned i = all->len; i-- > 0;) {
+                SnapshotFacts *facts = all->pdata[i];
+                char *parent;
+
+                if (is_point(facts) != of_points)
+                        continue;
+                parent = g_strdup(nearest(by_id, facts->parent));
+                g_free(facts->parent);
+                facts->parent = parent;
+        }
+}
+
+static void lift_current(GHashTable *by_id, const GPtrArray *all) {
+        SnapshotFacts *current = (SnapshotFacts *) snapshot_facts_current(all);
+        const char *id = current ? nearest(by_id, current->id) : NULL;
+        SnapshotFacts *above = id ? g_hash_table_lookup(by_id, id) : NULL;
+
+        if (current)
+                current->current = false;
+        if (above)
+                above->current = true;
+}
+
+/* Takes the list. */
+static void divide(GPtrArray *all, GPtrArray **ret_snapshots, GPtrArray **ret_points) {
+        g_autoptr(GHashTable) by_id = index_by_id(all);
+        g_autoptr(GPtrArray) points = g_ptr_array_new_with_free_func(facts_of_one_free);
+
+        lift_current(by_id, all);
+        lift_parents(by_id, all, false);
+        lift_parents(by_id, all, true);
+        for (unsigned i = 0; i < all->len;)
+                if (is_point(all->pdata[i]))
+                        g_ptr_array_add(points, g_ptr_array_steal_index(all, i));
+                else
+                        i++;
+        *ret_snapshots = all;
+        *ret_points = points->len > 0 ? g_steal_pointer(&points) : snapshot_facts_none();
+}
+
+static bool has_points(const GPtrArray *all) {
+        for (unsigned i = 0; i < all->len; i++)
+                if (is_point(all->pdata[i]))
+                        return true;
+        return false;
+}
+
+/* A driver without snapshots has none. */
 static GPtrArray *list_failed(virDomainPtr domain, GError **error) {
         if (virGetLastErrorCode() == VIR_ERR_NO_SUPPORT)
                 return snapshot_facts_none();
@@ -262,7 +344,7 @@ static GPtrArray *list_failed(virDomainPtr domain, GError **error) {
         return NULL;
 }
 
-GPtrArray *snapshot_facts_read(virDomainPtr domain, GError **error) {
+static GPtrArray *list(virDomainPtr domain, GError **error) {
         virDomainSnapshotPtr *snapshots = NULL;
         GPtrArray *all;
         int n = virDomainSnapshotNum(domain, 0);
@@ -277,4 +359,21 @@ GPtrArray *snapshot_facts_read(virDomainPtr domain, GError **error) {
                 (void) virDomainSnapshotFree(snapshots[i]);
         free(snapshots);
         return all;
+}
+
+bool snapshot_facts_read(virDomainPtr domain,
+                GPtrArray **ret_snapshots,
+                GPtrArray **ret_points,
+                GError **error) {
+        GPtrArray *all = list(domain, error);
+
+        if (!all)
+                return false;
+        if (has_points(all)) {
+                divide(all, ret_snapshots, ret_points);
+                return true;
+        }
+        *ret_snapshots = all;
+        *ret_points = snapshot_facts_none();
+        return true;
 }

@@ -43,11 +43,19 @@ static void redefine(const char *id, const char *parent, unsigned created, const
         free(definition);
 }
 
-static GPtrArray *read_all(void) {
+static void read_both(GPtrArray **ret_snapshots, GPtrArray **ret_points) {
         g_autoptr(GError) error = NULL;
-        GPtrArray *all = snapshot_facts_read(domain, &error);
 
+        (void) snapshot_facts_read(domain, ret_snapshots, ret_points, &error);
         g_assert_no_error(error);
+}
+
+static GPtrArray *read_all(void) {
+        g_autoptr(GPtrArray) points = NULL;
+        GPtrArray *all = NULL;
+
+        read_both(&all, &points);
+        g_assert_cmpuint(points->len, ==, 0);
         return all;
 }
 
@@ -248,12 +256,101 @@ static void one_is_the_current_one(void) {
         teardown();
 }
 
+#define DISKS                                                                                      \
+        "<state>disk-snapshot</state><memory snapshot='no'/><disks><disk name='vda' "              \
+        "snapshot='external'><source file='/overlay'/></disk></disks>"
+
+static void mark_as_point(const char *id) {
+        const SnapshotMetadata entry = {
+                        (char *) id, NULL, NULL, NULL, SNAPSHOT_TYPE_REFERENCE_POINT, 2};
+
+        g_assert_true(snapshot_metadata_set(domain, &entry, NULL));
+}
+
+static const char *parent_of(const GPtrArray *all, const char *id) {
+        return snapshot_facts_find(all, id)->parent;
+}
+
+static void a_reference_point_is_no_snapshot(void) {
+        g_autoptr(GPtrArray) snapshots = NULL, points = NULL;
+        const SnapshotFacts *point;
+
+        setup();
+        redefine("s1", NULL, 1700000000, DISKS);
+        redefine("p1", "s1", 1700000001, DISKS);
+        mark_as_point("p1");
+        read_both(&snapshots, &points);
+        g_assert_cmpuint(snapshots->len, ==, 1);
+        g_assert_cmpuint(points->len, ==, 1);
+        g_assert_null(snapshot_facts_find(snapshots, "p1"));
+        point = snapshot_facts_find(points, "p1");
+        g_assert_cmpuint(point->type, ==, SNAPSHOT_TYPE_REFERENCE_POINT);
+        g_assert_cmpuint(point->consistency, ==, 2);
+        g_assert_cmpuint(g_strv_length(point->targets), ==, 1);
+        g_assert_cmpstr(point->targets[0], ==, "vda");
+        teardown();
+}
+
+static void reference_points_are_left_out_of_the_line(void) {
+        g_autoptr(GPtrArray) snapshots = NULL, points = NULL;
+
+        setup();
+        redefine("p0", NULL, 1700000000, DISKS);
+        redefine("s1", "p0", 1700000001, DISKS);
+        redefine("p1", "s1", 1700000002, DISKS);
+        redefine("p2", "p1", 1700000003, DISKS);
+        redefine("s2", "p2", 1700000004, DISKS);
+        for (unsigned i = 0; i < 3; i++) {
+                g_autofree char *id = g_strdup_printf("p%u", i);
+
+                mark_as_point(id);
+        }
+        read_both(&snapshots, &points);
+        g_assert_cmpuint(snapshots->len, ==, 2);
+        g_assert_cmpuint(points->len, ==, 3);
+        g_assert_null(parent_of(snapshots, "s1"));
+        g_assert_cmpstr(parent_of(snapshots, "s2"), ==, "s1");
+        g_assert_null(parent_of(points, "p0"));
+        g_assert_cmpstr(parent_of(points, "p1"), ==, "s1");
+        g_assert_cmpstr(parent_of(points, "p2"), ==, "s1");
+        teardown();
+}
+
+static void take(const char *id) {
+        g_autofree char *text =
+                        g_strdup_printf("<domainsnapshot><name>%s</name></domainsnapshot>", id);
+        g_autoptr(virDomainSnapshot) snapshot = virDomainSnapshotCreateXML(domain, text, 0);
+
+        g_assert_nonnull(snapshot);
+}
+
+static void the_current_one_is_no_reference_point(void) {
+        g_autoptr(GPtrArray) snapshots = NULL, points = NULL, no_snapshots = NULL, both = NULL;
+
+        setup();
+        take("a");
+        take("b");
+        take("c");
+        mark_as_point("b");
+        mark_as_point("c");
+        read_both(&snapshots, &points);
+        g_assert_cmpstr(snapshot_facts_current(snapshots)->id, ==, "a");
+        g_assert_null(snapshot_facts_current(points));
+
+        mark_as_point("a");
+        read_both(&no_snapshots, &both);
+        g_assert_cmpuint(no_snapshots->len, ==, 0);
+        g_assert_cmpuint(both->len, ==, 3);
+        teardown();
+}
+
 static void a_domain_that_is_gone_is_told(void) {
+        g_autoptr(GPtrArray) snapshots = NULL, points = NULL;
         g_autoptr(GError) error = NULL;
 
         setup();
         g_assert_cmpint(virDomainUndefine(domain), ==, 0);
-        g_assert_null(snapshot_facts_read(domain, &error));
+        g_assert_false(snapshot_facts_read(domain, &snapshots, &points, &error));
         assert_error(error, NO_SUCH_VIRTUAL_MACHINE);
         g_clear_pointer(&domain, virDomainFree);
 }
@@ -277,6 +374,9 @@ int main(int argc, char **argv) {
         ADD(parents_come_first_and_then_the_older);
         ADD(what_was_made_in_one_second_has_an_order_too);
         ADD(one_is_the_current_one);
+        ADD(a_reference_point_is_no_snapshot);
+        ADD(reference_points_are_left_out_of_the_line);
+        ADD(the_current_one_is_no_reference_point);
         ADD(a_domain_that_is_gone_is_told);
         status = g_test_run();
         (void) virConnectClose(connection);
