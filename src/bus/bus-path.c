@@ -36,6 +36,10 @@ char *bus_path_snapshot_collection(const char *id) {
         return with_uuid(PATH_SNAPSHOT_COLLECTIONS, id);
 }
 
+char *bus_path_reference_point_collection(const char *id) {
+        return with_uuid(PATH_REFERENCE_POINT_COLLECTIONS, id);
+}
+
 bool bus_path_to_task(const char *path, uint32_t *ret_id) {
         const char *digits = path + strlen(PATH_TASKS "/");
         uint64_t id;
@@ -81,9 +85,14 @@ bool bus_path_to_snapshot_collection(const char *path, char ret_id[static UUID_S
         return to_uuid(path, PATH_SNAPSHOT_COLLECTIONS, ret_id);
 }
 
-char *bus_path_snapshot(const char *uuid, const char *id) {
+bool bus_path_to_reference_point_collection(
+                const char *path, char ret_id[static UUID_STRING_SIZE]) {
+        return to_uuid(path, PATH_REFERENCE_POINT_COLLECTIONS, ret_id);
+}
+
+static char *below_machine(const char *uuid, const char *room, const char *id) {
         g_autofree char *machine = bus_path_machine(uuid);
-        g_autofree char *prefix = g_strconcat(machine, PATH_OF_SNAPSHOTS, NULL);
+        g_autofree char *prefix = g_strconcat(machine, room, NULL);
         char *path;
         int r = sd_bus_path_encode(prefix, id, &path);
 
@@ -92,22 +101,42 @@ char *bus_path_snapshot(const char *uuid, const char *id) {
         return path;
 }
 
-bool bus_path_to_snapshot(const char *path, char ret_uuid[static UUID_STRING_SIZE], char **ret_id) {
+char *bus_path_snapshot(const char *uuid, const char *id) {
+        return below_machine(uuid, PATH_OF_SNAPSHOTS, id);
+}
+
+char *bus_path_reference_point(const char *uuid, const char *id) {
+        return below_machine(uuid, PATH_OF_REFERENCE_POINTS, id);
+}
+
+static bool to_id_below_machine(const char *path,
+                const char *room,
+                char ret_uuid[static UUID_STRING_SIZE],
+                char **ret_id) {
         const char *end = strrchr(path, '/');
         g_autofree char *prefix = end ? g_strndup(path, (gsize) (end - path)) : NULL;
         g_autofree char *machine = NULL, *id = NULL, *again = NULL;
         char uuid[UUID_STRING_SIZE];
 
-        if (!prefix || !g_str_has_suffix(prefix, PATH_OF_SNAPSHOTS))
+        if (!prefix || !g_str_has_suffix(prefix, room))
                 return false;
-        machine = g_strndup(prefix, strlen(prefix) - strlen(PATH_OF_SNAPSHOTS));
+        machine = g_strndup(prefix, strlen(prefix) - strlen(room));
         if (!bus_path_to_machine(machine, uuid) || sd_bus_path_decode(path, prefix, &id) <= 0)
                 return false;
         /* "_61" and "a" mean the same, and only one of them is a path of ours. */
-        again = bus_path_snapshot(uuid, id);
+        again = below_machine(uuid, room, id);
         if (!g_str_equal(path, again))
                 return false;
         memcpy(ret_uuid, uuid, sizeof(uuid));
         *ret_id = g_steal_pointer(&id);
         return true;
+}
+
+bool bus_path_to_snapshot(const char *path, char ret_uuid[static UUID_STRING_SIZE], char **ret_id) {
+        return to_id_below_machine(path, PATH_OF_SNAPSHOTS, ret_uuid, ret_id);
+}
+
+bool bus_path_to_reference_point(
+                const char *path, char ret_uuid[static UUID_STRING_SIZE], char **ret_id) {
+        return to_id_below_machine(path, PATH_OF_REFERENCE_POINTS, ret_uuid, ret_id);
 }

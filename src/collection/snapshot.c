@@ -293,11 +293,10 @@ static bool snapshot_run(Job *job, GError **error) {
 /* A snapshot that is whole has to go if the group is not. */
 static bool take_back_settled(Member *member, GError **error) {
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
-        g_autofree char *id = NULL;
+        const char *id = creation_recall(member->job);
 
         if (!creation_settle(member->job, member->job->request, CREATION_TOGETHER, error))
                 return false;
-        id = g_strdup(g_hash_table_lookup(member->job->results, "SnapshotID"));
         return backend_open_domain(member->job->backend, BACKEND_LONG, member->job->uuid, &loan,
                                error) &&
                snapshot_destroy(member->job, loan.domain, id, false, error);

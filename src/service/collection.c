@@ -272,7 +272,8 @@ static bool add_machine(Parts *parts, const CollectionMember *member, GError **e
 
         if (!g_hash_table_add(parts->seen, (void *) member->uuid))
                 return true;
-        if (vm && (!member->snapshot || snapshot_find(vm, member->snapshot)))
+        if (vm && (!member->snapshot || operation_find_snapshot(parts->operation->part, vm,
+                                                        member->snapshot)))
                 return add_part(parts, vm, member->snapshot, error);
         if (may_miss && parts->object->manager->connected)
                 return true;

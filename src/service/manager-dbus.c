@@ -9,6 +9,7 @@
 #include "service/collection.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
+#include "service/reference-point.h"
 #include "service/snapshot.h"
 #include "util/log.h"
 
@@ -235,6 +236,8 @@ static int append_machine_objects(sd_bus_message *reply, Manager *manager) {
                         r = sd_bus_message_close_container(reply);
                 if (r >= 0)
                         r = snapshot_append_all(vm, reply);
+                if (r >= 0)
+                        r = reference_point_append_all(vm, reply);
         }
         return r;
 }

@@ -6,7 +6,6 @@
 #include "service/collection.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
-#include "service/snapshot.h"
 
 static bool admit_collection(Manager *manager, const Task *task, GError **error) {
         if (collection_at_path(manager, task->object))
@@ -33,7 +32,7 @@ static bool on_task_admit(Task *task, void *userdata, GError **error) {
                                 "The virtual machine is gone");
                 return false;
         }
-        if (snapshot && !snapshot_find(vm, snapshot)) {
+        if (snapshot && !operation_find_snapshot(task->operation, vm, snapshot)) {
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
                                 "The snapshot is gone");
                 return false;

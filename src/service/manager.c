@@ -22,6 +22,7 @@
 #include "export/image-directories.h"
 #include "service/collection.h"
 #include "service/operations.h"
+#include "service/reference-point.h"
 #include "service/snapshot.h"
 #include "util/log.h"
 
@@ -431,6 +432,8 @@ static bool publish(Manager *manager, GError **error) {
                 r = vm_publish(manager);
         if (r >= 0)
                 r = snapshot_publish(manager);
+        if (r >= 0)
+                r = reference_point_publish(manager);
         if (r >= 0)
                 r = collection_publish(manager);
         if (r >= 0)

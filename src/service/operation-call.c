@@ -36,6 +36,13 @@ bool operation_check_state(const Operation *operation,
         return false;
 }
 
+const SnapshotFacts *operation_find_snapshot(
+                const Operation *operation, const VirtualMachine *vm, const char *id) {
+        bool of_points = g_str_equal(operation->interface, "ReferencePoint");
+
+        return snapshot_facts_find(of_points ? vm->facts->points : vm->facts->snapshots, id);
+}
+
 typedef struct CallContext {
         Manager *manager;
         sd_bus_message *call;
@@ -65,12 +72,11 @@ static bool parse(CallContext *context, GError **error) {
  * a place for a name, so polkit is told one that no machine can have; of a collection as well. */
 static Verdict authorize(const CallContext *context, GError **error) {
         const VirtualMachine *vm = context->subject->vm;
-        const Snapshot *snapshot = context->subject->snapshot;
+        const SnapshotFacts *snapshot = context->subject->snapshot;
         const CollectionObject *collection = context->subject->collection;
         const char *of_machine[] = {"operation", context->operation->name, "uuid",
                         vm ? vm->facts->uuid : "", "vm", vm ? vm->facts->name : "",
-                        snapshot ? "snapshot" : NULL, snapshot ? snapshot->facts->name : NULL,
-                        NULL};
+                        snapshot ? "snapshot" : NULL, snapshot ? snapshot->name : NULL, NULL};
         const char *of_manager[] = {"operation", context->operation->name, "vm", "*new*", NULL};
         const char *name = collection ? collection->collection->name : "";
         g_autofree char *shown = g_strdup_printf("*%s*", name);

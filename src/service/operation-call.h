@@ -6,7 +6,6 @@
 #include <systemd/sd-bus.h>
 
 #include "service/manager.h"
-#include "service/snapshot.h"
 
 /* Whether the state of the machine allows what is requested; else the error that the documents give
  * for it. */
@@ -15,13 +14,18 @@ bool operation_check_state(const Operation *operation,
                 const VirtualMachine *vm,
                 GError **error);
 
+/* The snapshot of the machine, or the reference point if it is an operation of those; NULL if it is
+ * gone. */
+const SnapshotFacts *operation_find_snapshot(
+                const Operation *operation, const VirtualMachine *vm, const char *id);
+
 typedef struct CollectionObject CollectionObject;
 
 /* What an operation is called on. */
 typedef struct CallSubject {
         const char *path; /* of the task's Subject: of a snapshot that of its machine */
         const VirtualMachine *vm;
-        const Snapshot *snapshot; /* of vm; NULL: not on a snapshot */
+        const SnapshotFacts *snapshot; /* of vm, also a reference point; NULL: on neither */
         const CollectionObject *collection;
 } CallSubject;
 

@@ -24,8 +24,9 @@
 
 static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
         const Snapshot *snapshot = userdata;
-        const CallSubject subject = {
-                        .path = snapshot->vm->path, .vm = snapshot->vm, .snapshot = snapshot};
+        const CallSubject subject = {.path = snapshot->vm->path,
+                        .vm = snapshot->vm,
+                        .snapshot = snapshot->facts};
         const Operation *operation = operation_find("Snapshot", sd_bus_message_get_member(call));
 
         return operation_call(snapshot->vm->manager, call, operation, &subject, TASK_REPLY_NOTHING,

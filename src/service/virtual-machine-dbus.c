@@ -13,11 +13,14 @@
 #include "bus/bus-property.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
+#include "service/reference-point.h"
 #include "service/snapshot.h"
+#include "snapshot/reference-point.h"
 #include "util/log.h"
 
 #define INTERFACE        "org.virtask1.VirtualMachine"
 #define SNAPSHOT_SERVICE "org.virtask1.SnapshotService"
+#define POINT_SERVICE    "org.virtask1.ReferencePointService"
 
 /* Values of CIM */
 #define REQUESTED_STATE_NOT_APPLICABLE 12
@@ -47,6 +50,14 @@ static int method_snapshot_operation(
         VirtualMachine *vm = userdata;
         const Operation *operation =
                         operation_find("SnapshotService", sd_bus_message_get_member(call));
+
+        return call_operation(vm, call, operation, TASK_REPLY_NOTHING, ret_error);
+}
+
+static int method_point_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+        VirtualMachine *vm = userdata;
+        const Operation *operation =
+                        operation_find("ReferencePointService", sd_bus_message_get_member(call));
 
         return call_operation(vm, call, operation, TASK_REPLY_NOTHING, ret_error);
 }
@@ -153,6 +164,24 @@ GETTER(supported_snapshot_types) {
         return sd_bus_message_append_array(reply, 'q', types, sizeof(types));
 }
 
+GETTER(supported_reference_point_types) {
+        static const uint16_t types[] = {REFERENCE_POINT_TYPE_TRACKED};
+
+        return sd_bus_message_append_array(reply, 'q', types, sizeof(types));
+}
+
+GETTER(reference_points) {
+        const VirtualMachine *vm = userdata;
+        const GPtrArray *all = vm->facts->points;
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (unsigned i = 0; r >= 0 && i < all->len; i++)
+                r = sd_bus_message_append_basic(reply, 'o',
+                                reference_point_find(vm, ((SnapshotFacts *) all->pdata[i])->id)
+                                                ->path);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 /* clang-format off */
 static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_VTABLE_START(0),
@@ -183,12 +212,20 @@ static const sd_bus_vtable service_rows[] = {
         SD_BUS_PROPERTY("SupportedSnapshotTypes", "aq", property_get_supported_snapshot_types, 0, CONST),
         SD_BUS_VTABLE_END
 };
+
+static const sd_bus_vtable point_service_rows[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("SupportedReferencePointTypes", "aq", property_get_supported_reference_point_types, 0, CONST),
+        SD_BUS_PROPERTY("ReferencePoints", "ao", property_get_reference_points, 0, EMITS),
+        SD_BUS_VTABLE_END
+};
 /* clang-format on */
 
 /* The methods of the operations, which the table adds, are not needed here. */
 static const BusInterface interfaces[] = {
                 {INTERFACE, fixed_rows},
                 {SNAPSHOT_SERVICE, service_rows},
+                {POINT_SERVICE, point_service_rows},
                 {NULL, NULL},
 };
 
@@ -233,12 +270,17 @@ int vm_publish(Manager *manager) {
                         operation_vtable("VirtualMachine", fixed_rows, method_operation);
         const sd_bus_vtable *service = operation_vtable(
                         "SnapshotService", service_rows, method_snapshot_operation);
+        const sd_bus_vtable *points = operation_vtable(
+                        "ReferencePointService", point_service_rows, method_point_operation);
         int r = sd_bus_add_fallback_vtable(
                         manager->bus, NULL, PATH_VMS, INTERFACE, vtable, find_machine, manager);
 
         if (r >= 0)
                 r = sd_bus_add_fallback_vtable(manager->bus, NULL, PATH_VMS, SNAPSHOT_SERVICE,
                                 service, find_machine, manager);
+        if (r >= 0)
+                r = sd_bus_add_fallback_vtable(manager->bus, NULL, PATH_VMS, POINT_SERVICE, points,
+                                find_machine, manager);
         if (r >= 0)
                 r = sd_bus_add_node_enumerator(
                                 manager->bus, NULL, PATH_VMS, enumerate_machines, manager);
@@ -254,22 +296,28 @@ int vm_append(VirtualMachine *vm, sd_bus_message *message) {
         return bus_append_object(message, vm->path, interfaces, vm);
 }
 
-/* The machine comes before its snapshots, and goes after them. */
+/* The machine comes before its snapshots and reference points, and goes after them. */
 void vm_emit_added(VirtualMachine *vm) {
-        const GPtrArray *all = vm->facts->snapshots;
+        const GPtrArray *all = vm->facts->snapshots, *points = vm->facts->points;
 
         check(vm, bus_emit_added(vm->manager->bus, BUS_ROOT, vm->path, interfaces, vm));
         for (unsigned i = 0; i < all->len; i++)
                 snapshot_emit_added(snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id));
+        for (unsigned i = 0; i < points->len; i++)
+                reference_point_emit_added(
+                                reference_point_find(vm, ((SnapshotFacts *) points->pdata[i])->id));
 }
 
 void vm_emit_removed(VirtualMachine *vm) {
-        const GPtrArray *all = vm->facts->snapshots;
+        const GPtrArray *all = vm->facts->snapshots, *points = vm->facts->points;
 
+        for (unsigned i = points->len; i-- > 0;)
+                reference_point_emit_removed(
+                                reference_point_find(vm, ((SnapshotFacts *) points->pdata[i])->id));
         for (unsigned i = all->len; i-- > 0;)
                 snapshot_emit_removed(snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id));
-        check(vm, sd_bus_emit_interfaces_removed(
-                                  vm->manager->bus, vm->path, INTERFACE, SNAPSHOT_SERVICE, NULL));
+        check(vm, sd_bus_emit_interfaces_removed(vm->manager->bus, vm->path, INTERFACE,
+                                  SNAPSHOT_SERVICE, POINT_SERVICE, NULL));
 }
 
 void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state) {

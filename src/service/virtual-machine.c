@@ -9,9 +9,11 @@
 #include "jobs/task-list.h"
 #include "service/collection.h"
 #include "service/manager.h"
+#include "service/reference-point.h"
 #include "service/snapshot.h"
 
-#define INTERFACE "org.virtask1.VirtualMachine"
+#define INTERFACE     "org.virtask1.VirtualMachine"
+#define POINT_SERVICE "org.virtask1.ReferencePointService"
 
 #define RESET_USEC (G_USEC_PER_SEC / 4) /* within which resets are one */
 
@@ -35,6 +37,7 @@ static const PublishedProperty machine_properties[] = {
                 {INTERFACE, "ActiveTasks"},
                 {INTERFACE, "Snapshots"},
                 {INTERFACE, "CurrentSnapshot"},
+                {POINT_SERVICE, "ReferencePoints"},
                 {NULL, NULL},
 };
 
@@ -48,6 +51,7 @@ VirtualMachine *vm_new(Manager *manager, MachineFacts *facts) {
         publication_init(&vm->publication, manager->publisher, vm->path, machine_properties);
         vm->shown = vm_state(vm);
         (void) snapshot_apply_facts(vm, NULL);
+        (void) reference_point_apply_facts(vm, NULL);
         return vm;
 }
 
@@ -55,6 +59,7 @@ VirtualMachine *vm_free(VirtualMachine *vm) {
         if (!vm)
                 return NULL;
         snapshot_free_all(vm);
+        reference_point_free_all(vm);
         publication_clear(&vm->publication);
         facts_free(vm->facts);
         g_free(vm->path);
@@ -110,7 +115,8 @@ void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
         if (had_saved_state != vm_has_saved_state(vm))
                 mask |= MACHINE_PROPERTY_HAS_SAVED_STATE;
         mask |= snapshot_apply_facts(vm, old);
-        if (mask & MACHINE_PROPERTY_SNAPSHOTS)
+        mask |= reference_point_apply_facts(vm, old);
+        if (mask & (MACHINE_PROPERTY_SNAPSHOTS | MACHINE_PROPERTY_REFERENCE_POINTS))
                 collection_snapshots_changed(vm->manager, vm->uuid);
         announce(vm, mask);
 }

@@ -25,6 +25,7 @@ enum {
         MACHINE_PROPERTY_ACTIVE_TASKS = 1 << 10,
         MACHINE_PROPERTY_SNAPSHOTS = 1 << 11,
         MACHINE_PROPERTY_CURRENT_SNAPSHOT = 1 << 12,
+        MACHINE_PROPERTY_REFERENCE_POINTS = 1 << 13,
 };
 
 typedef struct VirtualMachine {
@@ -34,6 +35,7 @@ typedef struct VirtualMachine {
         MachineFacts *facts;   /* replaced as a whole by vm_apply_facts(), nowhere else */
         GHashTable *snapshots; /* id -> Snapshot, owned; NULL without. As the facts say: snapshot.c
                                 */
+        GHashTable *points;    /* the same with ReferencePoint: reference-point.c */
         MachineState shown;    /* the state that was last announced */
         gint64 last_reset;     /* CLOCK_MONOTONIC */
         Publication publication;

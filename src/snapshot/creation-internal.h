@@ -29,5 +29,9 @@ bool creation_thaw_guest(Job *job,
                 const char *id,
                 GError **error);
 
-bool creation_conclude_taken(
-                Job *job, virDomainPtr domain, const char *id, unsigned flags, GError **error);
+bool creation_conclude_taken(Job *job,
+                const SnapshotRequest *request,
+                virDomainPtr domain,
+                const char *id,
+                unsigned flags,
+                GError **error);

@@ -128,7 +128,7 @@ bool creation_settle(Job *job, const SnapshotRequest *request, unsigned flags, G
                 /* Its saved state was pointed to the overlays before, and not synced. */
                 libvirt_files_align_saved_state(loan.domain);
                 return creation_thaw_guest(job, request, loan.domain, id, error) &&
-                       creation_conclude_taken(job, loan.domain, id, flags, error);
+                       creation_conclude_taken(job, request, loan.domain, id, flags, error);
         }
         if (id && !remove_half(job, request, loan.domain, id, error))
                 return false;

@@ -153,7 +153,9 @@ static bool plan_machine(Creation *c, GError **error) {
 static bool plan(Creation *c, GError **error) {
         if (!plan_machine(c, error) || !snapshot_check_room(c->tree, error))
                 return false;
-        c->id = snapshot_new_id(c->tree, c->request->name);
+        c->id = snapshot_new_id(c->tree, c->request->name,
+                        c->request->type == SNAPSHOT_TYPE_REFERENCE_POINT ? "reference-point"
+                                                                          : "snapshot");
         return plan_disks(c, error) && plan_files(c, error);
 }
 
@@ -407,24 +409,34 @@ static bool sync_memory(virDomainPtr domain, const char *id, GError **error) {
                image_file_sync(memory, error);
 }
 
-bool creation_conclude_taken(
-                Job *job, virDomainPtr domain, const char *id, unsigned flags, GError **error) {
+static void set_result(Job *job, const SnapshotRequest *request, const char *id) {
+        bool point = request->type == SNAPSHOT_TYPE_REFERENCE_POINT;
+
+        job->result_object = point ? bus_path_reference_point(job->uuid, id)
+                                   : bus_path_snapshot(job->uuid, id);
+        job_result(job, point ? "ReferencePointId" : "SnapshotID", id);
+}
+
+bool creation_conclude_taken(Job *job,
+                const SnapshotRequest *request,
+                virDomainPtr domain,
+                const char *id,
+                unsigned flags,
+                GError **error) {
         g_autoptr(GHashTable) overlays = g_hash_table_new(g_str_hash, g_str_equal);
         g_auto(GStrv) paths = g_strsplit(job_recall(job, MEMORY_OVERLAYS) ?: "", "\n", -1);
 
         for (unsigned i = 0; paths[i]; i++)
                 if (*paths[i])
                         g_hash_table_add(overlays, paths[i]);
-        if (!(flags & CREATION_TEMPORARY)) {
-                job->result_object = bus_path_snapshot(job->uuid, id);
-                job_result(job, "SnapshotID", id);
-        }
+        if (!(flags & CREATION_TEMPORARY))
+                set_result(job, request, id);
         return image_notes_add(domain, IMAGE_MADE, overlays, error) &&
                sync_memory(domain, id, error) && libvirt_files_sync(domain, error);
 }
 
 bool creation_conclude(Creation *c, GError **error) {
-        return creation_conclude_taken(c->job, c->domain, c->id, c->flags, error);
+        return creation_conclude_taken(c->job, c->request, c->domain, c->id, c->flags, error);
 }
 
 /* After a failure, and after an interruption */

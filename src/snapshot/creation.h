@@ -17,7 +17,8 @@
 #define CONSISTENCY_APPLICATION 1
 #define CONSISTENCY_CRASH       2
 
-/* The request of CreateSnapshot, of a machine's and of a collection's. */
+/* The request of CreateSnapshot, of a machine's and of a collection's; of CreateReferencePoint too,
+ * with the type SNAPSHOT_TYPE_REFERENCE_POINT. */
 typedef struct SnapshotRequest {
         Request common;
         uint32_t type, consistency, guest_backup_type;

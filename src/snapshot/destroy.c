@@ -128,17 +128,21 @@ static bool give_away(virDomainPtr domain, const char *id, const char *parent, G
 /* libvirt believes that whoever deletes a description with children has merged the images: it has
  * all that lie below name those of the parent, and stops half-way if it can't write one of them.
  * Of a description without children it changes no other. So they get their new parent before, each
- * by one file that is replaced as a whole; wherever that ends, all descriptions are true. */
+ * by one file that is replaced as a whole; wherever that ends, all descriptions are true. The tree
+ * follows, as the new parent may be the next to go. */
 static bool give_away_children(virDomainPtr domain,
                 const SnapshotTree *tree,
                 const SnapshotDefinition *snapshot,
                 GError **error) {
         for (unsigned i = 0; i < tree->snapshots->len; i++) {
-                const SnapshotDefinition *child = tree->snapshots->pdata[i];
+                SnapshotDefinition *child = tree->snapshots->pdata[i];
 
-                if (g_strcmp0(child->parent, snapshot->id) == 0 &&
-                                !give_away(domain, child->id, snapshot->parent, error))
+                if (g_strcmp0(child->parent, snapshot->id) != 0)
+                        continue;
+                if (!give_away(domain, child->id, snapshot->parent, error))
                         return false;
+                g_free(child->parent);
+                child->parent = g_strdup(snapshot->parent);
         }
         return true;
 }
@@ -160,16 +164,27 @@ static bool destroy_one(Job *job,
                remove_state_files(domain, snapshot->id, snapshot->memory_file ?: "", error);
 }
 
-/* Children first: who is interrupted leaves a tree. */
+static bool is_point(const GPtrArray *notes, const char *id) {
+        const SnapshotMetadata *entry = snapshot_metadata_find(notes, id);
+
+        return entry && entry->type == SNAPSHOT_TYPE_REFERENCE_POINT;
+}
+
+/* Children first: who is interrupted leaves a tree. Reference points are no snapshots for him who
+ * destroys the tree, and stay. */
 static bool destroy_below(Job *job,
                 virDomainPtr domain,
                 const SnapshotTree *tree,
                 const char *id,
                 GError **error) {
+        g_autoptr(GPtrArray) notes = snapshot_metadata_read(domain, error);
+
+        if (!notes)
+                return false;
         for (unsigned i = tree->snapshots->len; i-- > 0;) {
                 const SnapshotDefinition *snapshot = tree->snapshots->pdata[i];
 
-                if (is_below(tree, snapshot, id) &&
+                if (is_below(tree, snapshot, id) && !is_point(notes, snapshot->id) &&
                                 !destroy_one(job, domain, tree, snapshot, error))
                         return false;
         }
@@ -213,7 +228,7 @@ static bool destroy(Job *job, bool with_children, GError **error) {
                snapshot_destroy(job, loan.domain, request->snapshot, with_children, error);
 }
 
-static bool destroy_run(Job *job, GError **error) {
+bool snapshot_destroy_run(Job *job, GError **error) {
         return destroy(job, false, error);
 }
 
@@ -269,8 +284,8 @@ const Operation operation_snapshot_destroy = {
                 .job_type = 72,
                 .operational_status = 32770,
                 .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
-                .run = destroy_run,
-                .settle = destroy_run,
+                .run = snapshot_destroy_run,
+                .settle = snapshot_destroy_run,
                 DESTROY_COMMON,
 };
 

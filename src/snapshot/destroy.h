@@ -7,8 +7,11 @@
 
 #include "jobs/job.h"
 
-/* Removes the snapshot, with all below it if that is asked for; what the machine and other
- * snapshots show stays. Can be repeated after an interruption, from what the job remembers: one
- * that is gone is no error. */
+/* Removes the snapshot, with all snapshots below it if that is asked for; reference points
+ * below, and what the machine and other snapshots show, stay. Can be repeated after an
+ * interruption, from what the job remembers: one that is gone is no error. */
 bool snapshot_destroy(
                 Job *job, virDomainPtr domain, const char *id, bool with_children, GError **error);
+
+/* The run() and settle() of an operation that destroys what it is called on, without children. */
+bool snapshot_destroy_run(Job *job, GError **error);

@@ -23,8 +23,8 @@ static char *sanitize(const char *wish) {
         return id;
 }
 
-char *snapshot_new_id(const SnapshotTree *tree, const char *wish) {
-        g_autofree char *id = sanitize(wish && *wish ? wish : "snapshot");
+char *snapshot_new_id(const SnapshotTree *tree, const char *wish, const char *otherwise) {
+        g_autofree char *id = sanitize(wish && *wish ? wish : otherwise);
 
         if (wish && *wish && !snapshot_tree_find(tree, id))
                 return g_steal_pointer(&id);

@@ -6,8 +6,8 @@
 #include "snapshot/tree.h"
 
 /* A name for libvirt that no snapshot of the tree has: letters, digits and . _ - of "wish" (NULL:
- * "snapshot"), with a number where it has to be told from others. */
-char *snapshot_new_id(const SnapshotTree *tree, const char *wish);
+ * of "otherwise"), with a number where it has to be told from others. */
+char *snapshot_new_id(const SnapshotTree *tree, const char *wish, const char *otherwise);
 
 /* A file that does not exist and that nothing of the tree names, beside the image "base" of the
  * disk "target": STEM.ID.UUID-TARGET.qcow2, with the beginning of the machine's UUID, or with a

@@ -5,8 +5,12 @@
 
 #include "jobs/operation.h"
 
+extern const Operation operation_reference_point_create;
+extern const Operation operation_reference_point_destroy;
+extern const Operation operation_reference_point_remove_data;
 extern const Operation operation_snapshot_apply;
 extern const Operation operation_snapshot_clear_state;
+extern const Operation operation_snapshot_convert;
 extern const Operation operation_snapshot_create;
 extern const Operation operation_snapshot_destroy;
 extern const Operation operation_snapshot_destroy_tree;

@@ -39,15 +39,13 @@ RUN_STATES = {'running': 1, 'paused': 3, 'turned-off': 5, 'saved': 1}
 class House:
     """A bus, the daemon with real and fake operations, its machines, and root as a client."""
 
-    def __init__(self, scratch, machines=None, policies=None, snapshots=None, **keywords):
-        """"snapshots" has the names of the snapshots of some machines."""
+    def __init__(self, scratch, machines=None, policies=None, snapshots=None, notes=None, **keywords):
+        """"snapshots" has the names of the snapshots of some machines, "notes" what types of them are noted."""
         self.scratch = scratch
         self.bus = Bus(scratch, policies=policies)
         machines = machines or {'web1': 'running'}
         self._uuids = {name: fakes.uuid_of(number) for number, name in enumerate(machines, 1)}
-        definitions = ''.join(fakes.with_snapshots(fakes.DEFINITION.format(name=name, uuid=self._uuids[name],
-                                                                           state=RUN_STATES[state]),
-                                                   *map(fakes.snapshot, (snapshots or {}).get(name, ())))
+        definitions = ''.join(self._define(name, state, (snapshots or {}).get(name, ()), (notes or {}).get(name))
                               for name, state in machines.items())
         path = scratch / 'machines.xml'
         path.write_text(f'<node>\n{definitions}</node>\n', encoding='utf-8')
@@ -63,6 +61,10 @@ class House:
             if state == 'saved':
                 self.do(name, 'Save')
 
+    def _define(self, name, state, snapshots, notes):
+        text = fakes.DEFINITION.format(name=name, uuid=self._uuids[name], state=RUN_STATES[state])
+        return fakes.with_snapshots(fakes.with_notes(text, notes) if notes else text, *map(fakes.snapshot, snapshots))
+
     def prepare(self, state):
         """What the daemon finds when it starts: a collection of machines, and one of snapshots."""
         self.collections = [fakes.collection_file(state, 9000, 'some'), fakes.collection_file(state, 9001, 'group', snapshots=[])]
@@ -75,6 +77,9 @@ class House:
 
     def snapshot_path(self, name, snapshot):
         return fakes.snapshot_path(self.path(name), snapshot)
+
+    def point_path(self, name, point):
+        return fakes.point_path(self.path(name), point)
 
     def client(self, user):
         return Client(self.bus, user=user)

@@ -66,6 +66,14 @@ TABLE = {
         'ClearState': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'Rename': Row('configure', 'running', 's', None),
         'Export': Row('export', 'running', 'sa{sv}', ('/nowhere', {})),
+        'ConvertToReferencePoint': Row('snapshot', 'running', 'a{sv}', ({},)),
+    },
+    'ReferencePointService': {
+        'CreateReferencePoint': Row('snapshot', 'running', 'qa{sv}', (2, {})),
+    },
+    'ReferencePoint': {
+        'Destroy': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'RemoveAssociatedData': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
     },
     'Collection': {
         'AddMember': Row('configure', 'running', 'o', None),
@@ -107,6 +115,8 @@ CALLERS = {
 }
 
 GROUPS = ('Collection', 'SnapshotCollection')
+ON_MACHINES = (VM, 'SnapshotService', 'ReferencePointService')
+RECOVERY, POINT = 32768, 32769  # types of snapshots
 STATES = ('turned-off', 'saved', 'running', 'paused')
 
 
@@ -124,13 +134,15 @@ class MatrixHouse(House):
     """A machine for each method and caller, and one for tasks."""
 
     def __init__(self, scratch):
-        machines = {self.name(interface, method, caller): row.state for interface in (VM, 'SnapshotService', 'Snapshot', *GROUPS)
+        machines = {self.name(interface, method, caller): row.state for interface in (*ON_MACHINES, 'Snapshot', 'ReferencePoint', *GROUPS)
                     for method, row in TABLE[interface].items() for caller in CALLERS}
-        snapshots = {self.name(interface, method, caller): ['s1'] for interface in ('Snapshot', 'SnapshotCollection')
+        snapshots = {self.name(interface, method, caller): ['s1'] for interface in ('Snapshot', 'ReferencePoint', 'SnapshotCollection')
                      for method in TABLE[interface] for caller in CALLERS}
+        notes = {self.name('ReferencePoint', method, caller): {'s1': POINT} for method in TABLE['ReferencePoint'] for caller in CALLERS}
+        notes.update({self.name('Snapshot', 'ConvertToReferencePoint', caller): {'s1': RECOVERY} for caller in CALLERS}, open={'s2': POINT})
         self._collections = {}
         machines.update({f'state-{state}': state for state in STATES}, open='running', tasks='running')
-        super().__init__(scratch, machines, snapshots={**snapshots, 'open': ['s1']})
+        super().__init__(scratch, machines, snapshots={**snapshots, 'open': ['s1', 's2']}, notes=notes)
         self.polkitd = Polkitd(scratch, self.bus, RULES)
         self.owner = self.client(OWNER)
         self.first = self.make_task('finished')
@@ -138,7 +150,7 @@ class MatrixHouse(House):
 
     @staticmethod
     def name(interface, method, caller):
-        return f'{interface if interface in GROUPS else ""}{method}-{caller}'
+        return f'{interface if interface in (*GROUPS, "ReferencePoint") else ""}{method}-{caller}'
 
     def prepare(self, state):
         """A collection for each of their methods and callers, with the machine of that name."""
@@ -152,7 +164,7 @@ class MatrixHouse(House):
 
     def methods(self):
         """What the objects have, as they say themselves."""
-        for path in (MANAGER, self.path('open'), self.snapshot_path('open', 's1'), self.first,
+        for path in (MANAGER, self.path('open'), self.snapshot_path('open', 's1'), self.point_path('open', 's2'), self.first,
                      *(self._collections[self.name(interface, 'open', '')] for interface in GROUPS)):
             yield from introspect(self, path)
 
@@ -167,10 +179,12 @@ class MatrixHouse(House):
         """An object in the right state for a call."""
         if interface == 'Manager':
             return MANAGER
-        if interface in (VM, 'SnapshotService'):
+        if interface in ON_MACHINES:
             return self.path(self.name(interface, method, caller))
         if interface == 'Snapshot':
             return self.snapshot_path(self.name(interface, method, caller), 's1')
+        if interface == 'ReferencePoint':
+            return self.point_path(self.name(interface, method, caller), 's1')
         if interface in GROUPS:
             return self._collections[self.name(interface, method, caller)]
         return self.make_task(TABLE[interface][method].state)

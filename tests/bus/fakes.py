@@ -134,6 +134,18 @@ def with_snapshots(definition_, *snapshots):
     return definition_.replace('</domain>', ''.join(snapshots) + '</domain>')
 
 
+def with_notes(definition_, types):
+    """The definition of a machine that has these types of snapshots noted in it."""
+    entries = ''.join(f'<virtask:snapshot id="{name}" type="{kind}"/>' for name, kind in types.items())
+    notes = f'<metadata><virtask:snapshots xmlns:virtask="https://virtask.org/snapshots/1">{entries}</virtask:snapshots></metadata>'
+    return definition_.replace('<os>', f'{notes}<os>', 1)
+
+
+def point_path(vm, name):
+    """The path of a reference point of the machine."""
+    return snapshot_path(vm, name).replace('/snapshot/', '/referencepoint/')
+
+
 def snapshot_path(vm, name):
     """The path of a snapshot of the machine."""
     encoded = ''.join(chr(byte) if chr(byte).isalnum() and byte < 128 and (index or not chr(byte).isdigit()) else f'_{byte:02x}'

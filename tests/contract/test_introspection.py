@@ -11,8 +11,9 @@ EMITS = 'org.freedesktop.DBus.Property.EmitsChangedSignal'
 
 OBJECTS = {
     'manager': {'org.virtask1.Manager'},
-    'vm': {'org.virtask1.VirtualMachine', 'org.virtask1.SnapshotService'},
+    'vm': {'org.virtask1.VirtualMachine', 'org.virtask1.SnapshotService', 'org.virtask1.ReferencePointService'},
     'snapshot': {'org.virtask1.Snapshot'},
+    'referencepoint': {'org.virtask1.ReferencePoint'},
     'collection': {'org.virtask1.Collection'},
     'snapshotcollection': {'org.virtask1.SnapshotCollection'},
     'task': {'org.virtask1.Task', 'org.virtask1.ConcreteJob'},
@@ -24,8 +25,14 @@ MACHINES = """\
   <name>test</name><uuid>6695eb01-f6a4-8304-79aa-97f2502e193f</uuid>
   <memory unit='MiB'>64</memory>
   <os><type>hvm</type></os>
+  <metadata>
+    <virtask:snapshots xmlns:virtask='https://virtask.org/snapshots/1'><virtask:snapshot id='p1' type='32769'/></virtask:snapshots>
+  </metadata>
   <test:domainsnapshot>
     <name>s1</name><creationTime>1700000000</creationTime><state>shutoff</state><memory snapshot='no'/><active>1</active>
+  </test:domainsnapshot>
+  <test:domainsnapshot>
+    <name>p1</name><creationTime>1700000000</creationTime><state>shutoff</state><memory snapshot='no'/><active>0</active>
   </test:domainsnapshot>
 </domain></node>
 """
@@ -77,7 +84,7 @@ def paths(client, start_daemon, tmp_path):
     client.wait_task(task)
     collection = client.call(MANAGER, 'Manager', 'DefineCollection', 'ssqa{sv}', 'some', '', 0, {})
     group = restarted_with_a_group(daemon, collection)
-    return {'manager': MANAGER, 'vm': vm, 'snapshot': f'{vm}/snapshot/s1', 'task': task,
+    return {'manager': MANAGER, 'vm': vm, 'snapshot': f'{vm}/snapshot/s1', 'referencepoint': f'{vm}/referencepoint/p1', 'task': task,
             'collection': collection, 'snapshotcollection': group}
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Real QEMU below the daemon: in its own process (embed), or behind a private libvirtd with virsh beside us."""
 
+import contextlib
 import json
 import os
 import random
@@ -8,7 +9,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 from gi.repository import GLib
-from harness import MANAGER, Bus, Client, Daemon, Deadline, Embed, Libvirtd, Scratch
+from harness import MANAGER, Bus, BusError, Client, Daemon, Deadline, Embed, Libvirtd, Scratch
 from harness.source import LONG
 
 # A save of this much takes a second or more, long enough to be met in the middle.
@@ -109,6 +110,45 @@ class Moments:
         assert not LONG or self._hits >= 0.8 * self._count
 
 
+class Armed:
+    """The daemon counts its steps, or dies after one of them."""
+
+    def __init__(self, house):
+        self._file = house.scratch / 'armed'
+        self._count = house.scratch / 'armed.count'
+        self.house = house
+
+    def arm(self, number):
+        self._count.unlink(missing_ok=True)
+        self._file.write_text(str(number), encoding='ascii')
+
+    def disarm(self):
+        self._file.unlink()
+
+    def count(self):
+        return int(self._count.read_text(encoding='ascii'))
+
+    def die(self, number, action):
+        """Begins it and dies on the way; the task, or None if it was not even said to exist."""
+        task = None
+        self.arm(number)
+        with contextlib.suppress(BusError):
+            task = action()
+        # The bus tells when it is gone.
+        process = self.house.daemon.process
+        self.house.client.wait(lambda: not process.running or task and self._has_ended(task), what='death')
+        self.disarm()
+        with contextlib.suppress(BusError):
+            self.house.client.get(MANAGER, 'Manager', 'Connected')
+            return task
+        self.house.daemon.wait_killed()
+        self.house.daemon.start()
+        return task
+
+    def _has_ended(self, task):
+        return any(signal.member == 'Completed' and signal.path == task for signal in self.house.client.signals)
+
+
 def run(*arguments, may_return=0):
     """Runs a tool and answers what it printed."""
     done = subprocess.run([str(argument) for argument in arguments], capture_output=True, text=True)
@@ -165,6 +205,35 @@ class Snapshots:
     def get(self, snapshot):
         return self.client.get_all(snapshot, 'Snapshot')
 
+    # --- Reference points, which are named by their paths as well ---
+
+    def begin_point(self, **settings):
+        return self.client.call(self.guest.path, 'ReferencePointService', 'CreateReferencePoint', 'qa{sv}', 2,
+                                {key: variant(value) for key, value in settings.items()})
+
+    def take_point(self, **settings):
+        properties = self.client.wait_task(self.begin_point(**settings))
+        assert properties['ResultName'] == 'success', properties['ErrorDescription']
+        return properties['ResultObject']
+
+    def start_destroy(self, point):
+        return self.client.call(point, 'ReferencePoint', 'Destroy', 'a{sv}', {})
+
+    def destroy_point(self, point):
+        properties = self.client.wait_task(self.start_destroy(point))
+        assert properties['ResultName'] == 'success', properties['ErrorDescription']
+        return properties
+
+    @property
+    def points(self):
+        return self.client.get(self.guest.path, 'ReferencePointService', 'ReferencePoints')
+
+    def id_of(self, path):
+        """libvirt's name of it."""
+        if '/referencepoint/' in path:
+            return self.client.get(path, 'ReferencePoint', 'InstanceID').removeprefix(f'{self.guest.uuid}/')
+        return self.get(path)['ID']
+
     @property
     def paths(self):
         return self.client.get(self.guest.path, 'VirtualMachine', 'Snapshots')
@@ -175,7 +244,7 @@ class Snapshots:
         root = self.house.below.root
         if snapshot is None:
             return ElementTree.parse(root / f'etc/qemu/{self.guest.name}.xml').getroot()
-        text = ElementTree.parse(root / f'lib/qemu/snapshot/{self.guest.name}/{self.get(snapshot)["ID"]}.xml').getroot()
+        text = ElementTree.parse(root / f'lib/qemu/snapshot/{self.guest.name}/{self.id_of(snapshot)}.xml').getroot()
         return text.find('inactiveDomain') or text.find('domain')
 
     def images(self, snapshot=None):
@@ -223,8 +292,8 @@ class Snapshots:
     def assert_whole(self, after_power_cut=False):
         """Chains are clean, nothing is there that none of them needs, and what is noted is true. After a power cut there may be unused clusters."""
         now = {path for path, _ in self.images().values()}
-        snapshots = self.paths
-        shown = set(self.images().values()).union(*(self.images(snapshot).values() for snapshot in snapshots))
+        snapshots, points = self.paths, self.points
+        shown = set(self.images().values()).union(*(self.images(path).values() for path in [*snapshots, *points]))
         below = {}  # path -> the one it rests on
         for path, form in shown:
             for image in json.loads(run('qemu-img', 'info', '-U', '--backing-chain', '--output=json', '-f', form, path)):
@@ -240,6 +309,7 @@ class Snapshots:
         assert all(list(below.values()).count(path) > 1 for path in hidden), 'could have been merged'
 
         kept = [self.get(snapshot) for snapshot in snapshots]
-        assert self._noted('snapshot', 'id') <= {snapshot['ID'] for snapshot in kept}
+        ids = {self.id_of(path) for path in [*snapshots, *points]}
+        assert self._noted('snapshot', 'id') <= ids
         assert self.state_files() == ({f'{snapshot["ID"]}.memory' for snapshot in kept if snapshot['HasSavedState']} |
-                                      {f'{snapshot["ID"]}.nvram' for snapshot in kept if self.variables.exists()})
+                                      {f'{name}.nvram' for name in ids if self.variables.exists()})

@@ -2,16 +2,15 @@
 """Snapshots that are cancelled, and daemons that die while they work on them: at random moments, and after single steps. The task tells the truth,
 the machine goes on or starts, every chain is clean, what is left can be applied, and nothing is left behind."""
 
-import contextlib
 import itertools
 import os
 import random
 import time
 
 import pytest
-from harness import BUILD, MANAGER, BusError, Scratch
+from harness import BUILD, BusError, Scratch
 from harness.source import LONG
-from qemu_house import BIG, House, Moments, Snapshots, second_disk
+from qemu_house import BIG, Armed, House, Moments, Snapshots, second_disk
 
 FULL, DISKS = 2, 3
 ROUNDS = 20 if LONG else 2
@@ -198,45 +197,6 @@ OPERATIONS = {
     'destroy-tree': ('turned-off', (DISKS, FULL, FULL), lambda machine: machine.start(machine.paths[1], 'DestroyTree')),
 }
 BRIEF = ('full-running', 'disks-off', 'apply-full-running', 'destroy-running')
-
-
-class Armed:
-    """The daemon counts its steps, or dies after one of them."""
-
-    def __init__(self, house):
-        self._file = house.scratch / 'armed'
-        self._count = house.scratch / 'armed.count'
-        self.house = house
-
-    def arm(self, number):
-        self._count.unlink(missing_ok=True)
-        self._file.write_text(str(number), encoding='ascii')
-
-    def disarm(self):
-        self._file.unlink()
-
-    def count(self):
-        return int(self._count.read_text(encoding='ascii'))
-
-    def die(self, number, action):
-        """Begins it and dies on the way; the task, or None if it was not even said to exist."""
-        task = None
-        self.arm(number)
-        with contextlib.suppress(BusError):
-            task = action()
-        # The bus tells when it is gone.
-        process = self.house.daemon.process
-        self.house.client.wait(lambda: not process.running or task and self._has_ended(task), what='death')
-        self.disarm()
-        with contextlib.suppress(BusError):
-            self.house.client.get(MANAGER, 'Manager', 'Connected')
-            return task
-        self.house.daemon.wait_killed()
-        self.house.daemon.start()
-        return task
-
-    def _has_ended(self, task):
-        return any(signal.member == 'Completed' and signal.path == task for signal in self.house.client.signals)
 
 
 def count_steps(machine, armed, name):

@@ -140,6 +140,31 @@ static void a_snapshot_is_written_in_one_way_only(void) {
         g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/_2"));
 }
 
+static void a_reference_point_is_at_another_place(void) {
+        g_autofree char *path = bus_path_reference_point(UUID, "a/b"), *id = NULL, *other = NULL;
+        char uuid[UUID_STRING_SIZE];
+
+        g_assert_cmpstr(path, ==, "/org/virtask1/vm/_" ENCODED "/referencepoint/a_2fb");
+        g_assert_true(bus_path_to_reference_point(path, uuid, &id));
+        g_assert_cmpstr(uuid, ==, UUID);
+        g_assert_cmpstr(id, ==, "a/b");
+        g_assert_false(is_snapshot(path));
+        g_assert_false(bus_path_to_reference_point(
+                        "/org/virtask1/vm/_" ENCODED "/snapshot/a", uuid, &other));
+        g_assert_false(bus_path_to_reference_point(
+                        "/org/virtask1/vm/_" ENCODED "/referencepoint/_61", uuid, &other));
+}
+
+static void a_collection_of_reference_points_comes_back_from_its_path(void) {
+        g_autofree char *path = bus_path_reference_point_collection(UUID);
+        char id[UUID_STRING_SIZE];
+
+        g_assert_cmpstr(path, ==, "/org/virtask1/referencepointcollection/_" ENCODED);
+        g_assert_true(bus_path_to_reference_point_collection(path, id));
+        g_assert_cmpstr(id, ==, UUID);
+        g_assert_false(bus_path_to_snapshot_collection(path, id));
+}
+
 static void another_place_is_no_snapshot(void) {
         g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot"));
         g_assert_false(is_snapshot("/org/virtask1/vm/_" ENCODED "/snapshot/"));
@@ -168,5 +193,7 @@ int main(int argc, char **argv) {
         ADD(a_snapshot_comes_back_from_its_path);
         ADD(a_snapshot_is_written_in_one_way_only);
         ADD(another_place_is_no_snapshot);
+        ADD(a_reference_point_is_at_another_place);
+        ADD(a_collection_of_reference_points_comes_back_from_its_path);
         return g_test_run();
 }

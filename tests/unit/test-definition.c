@@ -189,7 +189,7 @@ static void an_id_is_safe_and_new(void) {
 
         g_ptr_array_add(tree.snapshots, &taken);
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-                g_autofree char *id = snapshot_new_id(&tree, cases[i].wish);
+                g_autofree char *id = snapshot_new_id(&tree, cases[i].wish, "snapshot");
 
                 if (!g_str_equal(cases[i].id, "--"))
                         g_assert_cmpstr(id, ==, cases[i].id);

@@ -15,13 +15,15 @@ static bool has_no_task(const Operation *operation) {
 
 static void each_row_is_complete(void) {
         const char *const interfaces[] = {"VirtualMachine", "SnapshotService", "Snapshot",
-                        "Manager", "Collection", "SnapshotCollection", NULL};
+                        "ReferencePointService", "ReferencePoint", "Manager", "Collection",
+                        "SnapshotCollection", NULL};
 
         for (unsigned i = 0; operations[i]; i++) {
                 const Operation *operation = operations[i];
 
                 g_assert_true(g_str_has_prefix(operation->name, "vm-") ||
                                 g_str_has_prefix(operation->name, "snapshot-") ||
+                                g_str_has_prefix(operation->name, "reference-point-") ||
                                 g_str_has_prefix(operation->name, "system-") ||
                                 g_str_has_prefix(operation->name, "collection-") ||
                                 g_str_has_prefix(operation->name, "group-"));
@@ -118,8 +120,8 @@ static void what_is_stored_is_loaded(void) {
                 g_assert_true(!operations[i]->request_store == !operations[i]->request_load);
 }
 
-/* Snapshots can be taken, applied and destroyed whatever the machine does; whether it can be
- * exported depends on the settings. */
+/* Snapshots and reference points can be taken, applied and destroyed whatever the machine does;
+ * whether it can be exported depends on the settings. */
 static void what_happens_in_all_states_of_a_machine_is_known(void) {
         for (unsigned i = 0; operations[i]; i++) {
                 const Operation *operation = operations[i];
@@ -133,7 +135,8 @@ static void what_happens_in_all_states_of_a_machine_is_known(void) {
                                 g_str_equal(operation->member, "SetNotes") ||
                                 g_str_has_prefix(operation->name, "system-export") ||
                                 g_str_equal(operation->interface, "Collection") ||
-                                g_str_has_prefix(operation->interface, "Snapshot"));
+                                g_str_has_prefix(operation->interface, "Snapshot") ||
+                                g_str_has_prefix(operation->interface, "ReferencePoint"));
         }
 }
 
