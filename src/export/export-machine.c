@@ -37,14 +37,22 @@ static bool check_snapshot(const MachineFacts *facts, const char *id, GError **e
         return false;
 }
 
+/* It can be a reference point as well. */
+static bool check_base(const ExportRequest *request, const MachineFacts *facts, GError **error) {
+        g_autofree char *id = NULL;
+
+        if (!export_request_find_base(request, facts->uuid, &id, error))
+                return false;
+        return (id && snapshot_facts_find(facts->points, id)) || check_snapshot(facts, id, error);
+}
+
 static bool export_admit(const void *data, const MachineFacts *facts, GError **error) {
         const ExportRequest *request = data;
-        g_autofree char *snapshot = NULL, *base = NULL;
+        g_autofree char *snapshot = NULL;
 
         if (!export_request_find_snapshot(request, facts->uuid, &snapshot, error) ||
-                        !export_request_find_base(request, facts->uuid, &base, error))
-                return false;
-        if (!check_snapshot(facts, snapshot, error) || !check_snapshot(facts, base, error))
+                        !check_snapshot(facts, snapshot, error) ||
+                        !check_base(request, facts, error))
                 return false;
         if (!facts->active || export_request_is_of_one(request))
                 return true;
@@ -63,6 +71,16 @@ static bool export_admit(const void *data, const MachineFacts *facts, GError **e
                 return refuse(VIRTASK_ERROR_INVALID_STATE, error, facts,
                                 "is running and changes its disks below the export's");
         return true;
+}
+
+static bool export_admit_point(const void *data, const MachineFacts *facts, GError **error) {
+        const ExportRequest *request = data;
+
+        if (snapshot_facts_find(facts->points, request->common.snapshot))
+                return check_base(request, facts, error);
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_SNAPSHOT,
+                        "The reference point is gone");
+        return false;
 }
 
 /* Places */
@@ -241,7 +259,6 @@ bool export_settle(Job *job, GError **error) {
                 .argument_names = "export_directory\0export_setting_data\0task\0", \
                 .action = "org.virtask1.export",                                \
                 .gerund = "Exporting",                                          \
-                .job_type = 62,                                                 \
                 .operational_status = 32773,                                    \
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
                 .lane = LANE_DISK,                                              \
@@ -249,7 +266,6 @@ bool export_settle(Job *job, GError **error) {
                 .request_store = export_request_store,                          \
                 .request_load = export_request_load,                            \
                 .request_clear = export_request_clear,                          \
-                .admit = export_admit,                                          \
                 .run = export_write,                                            \
                 .settle = export_settle,                                        \
                 .progress = job_counted,                                        \
@@ -260,7 +276,9 @@ const Operation operation_export_machine = {
                 .name = "system-export",
                 .interface = "VirtualMachine",
                 .member = "ExportSystemDefinition",
+                .job_type = 62,
                 .parse = export_request_parse,
+                .admit = export_admit,
                 EXPORT_COMMON,
 };
 
@@ -268,6 +286,19 @@ const Operation operation_export_snapshot = {
                 .name = "snapshot-export",
                 .interface = "Snapshot",
                 .member = "Export",
+                .job_type = 62,
                 .parse = export_request_parse_for_snapshot,
+                .admit = export_admit,
+                EXPORT_COMMON,
+};
+
+/* ExportReferencePoint: Msvm_VirtualSystemReferencePointService::ExportReferencePoint. */
+const Operation operation_export_point = {
+                .name = "reference-point-export",
+                .interface = "ReferencePoint",
+                .member = "Export",
+                .job_type = 203,
+                .parse = export_request_parse_for_point,
+                .admit = export_admit_point,
                 EXPORT_COMMON,
 };

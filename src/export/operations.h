@@ -6,5 +6,6 @@
 #include "jobs/operation.h"
 
 extern const Operation operation_export_machine;
+extern const Operation operation_export_point;
 extern const Operation operation_export_snapshot;
 extern const Operation operation_import_machine;

@@ -43,6 +43,13 @@ static const OptionSpec group_settings[] = {
         {"DifferentialBackupBase",     OPTION_OBJECT,  FIELD(base),         NO_SEEN,            NULL},
         {NULL,                         0,              0,                   NO_SEEN,            NULL},
 };
+
+static const OptionSpec point_settings[] = {
+        {"BaseReferencePoint",         OPTION_OBJECT,  FIELD(base),         NO_SEEN, NULL},
+        {"DisksToExport",              OPTION_STRINGS, FIELD(included),     NO_SEEN, NULL},
+        {"CreateVmExportSubdirectory", OPTION_BOOLEAN, FIELD(subdirectory), NO_SEEN, NULL},
+        {NULL,                         0,              0,                   NO_SEEN, NULL},
+};
 /* clang-format on */
 
 static bool fail(GError **error, const char *text) {
@@ -132,6 +139,22 @@ bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GErr
         return check(own, error);
 }
 
+static bool is_point(const char *path) {
+        char uuid[UUID_STRING_SIZE];
+        g_autofree char *id = NULL;
+
+        return bus_path_to_reference_point(path, uuid, &id);
+}
+
+bool export_request_parse_for_point(sd_bus_message *call, void *request, GError **error) {
+        ExportRequest *own = request;
+
+        own->snapshots = EXPORT_ONE_SNAPSHOT_FOR_BACKUP;
+        return read_request(call, point_settings, own, error) &&
+               (!own->base || is_point(own->base) ||
+                               fail(error, "BaseReferencePoint must be a reference point"));
+}
+
 /* Several machines can't become one directory. */
 bool export_request_parse_for_group(sd_bus_message *call, void *request, GError **error) {
         ExportRequest *own = request;
@@ -187,8 +210,16 @@ bool export_request_find_snapshot(
 
 bool export_request_find_base(
                 const ExportRequest *request, const char *uuid, char **ret_id, GError **error) {
+        char own[UUID_STRING_SIZE];
+        g_autofree char *id = NULL;
+
         *ret_id = NULL;
-        return !request->base || find_id(request->base, uuid, ret_id, error);
+        if (!request->base || (bus_path_to_reference_point(request->base, own, &id) &&
+                                              g_str_equal(own, uuid))) {
+                *ret_id = g_steal_pointer(&id);
+                return true;
+        }
+        return find_id(request->base, uuid, ret_id, error);
 }
 
 void export_request_store(const void *request, GKeyFile *file) {
@@ -217,4 +248,5 @@ void export_request_clear(void *request) {
         g_free(own->snapshot);
         g_free(own->base);
         g_strfreev(own->excluded);
+        g_strfreev(own->included);
 }

@@ -40,6 +40,7 @@ typedef struct ExportRequest {
         char *snapshot;     /* object path; NULL: none */
         char *base;         /* object path; NULL: a full export */
         char **excluded;    /* targets of disks; NULL: none */
+        char **included;    /* the same of the only ones; NULL: all */
         bool snapshots_seen, intent_seen;
         bool live_seen;    /* a running machine may be exported */
         bool storage;      /* its disks are copied */
@@ -56,6 +57,10 @@ bool export_request_parse(sd_bus_message *call, void *request, GError **error);
 /* The same for a snapshot: CopySnapshotConfiguration is 2, or 3 with BackupIntent or
  * DifferentialBackupBase, and says so if it is given. */
 bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GError **error);
+
+/* The same for a reference point, as one snapshot for a backup, with the settings of
+ * Msvm_VirtualSystemReferencePointExportSettingData. */
+bool export_request_parse_for_point(sd_bus_message *call, void *request, GError **error);
 
 /* The same for snapshots of several machines, with the settings of
  * Msvm_CollectionSnapshotExportSettingData; their numbers of BackupIntent are 1 and 2. */

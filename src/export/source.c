@@ -112,9 +112,14 @@ void export_source_free(ExportSource *source) {
         g_free(source);
 }
 
+static bool has(char **targets, const char *target) {
+        return targets && g_strv_contains((const char *const *) targets, target);
+}
+
 static bool is_excluded(const ExportRequest *request, const char *target) {
-        return request->excluded &&
-               g_strv_contains((const char *const *) request->excluded, target);
+        bool all = !request->included || !*request->included;
+
+        return has(request->excluded, target) || (!all && !has(request->included, target));
 }
 
 bool export_source_has(const ExportRequest *request, const Disk *disk) {
@@ -146,13 +151,18 @@ static bool check_base(const ExportSource *source, const Disk *disk, GError **er
                                disk->target);
 }
 
-bool export_source_check(const ExportSource *source, const ExportRequest *request, GError **error) {
-        char **excluded = request->excluded;
-
-        for (unsigned i = 0; excluded && excluded[i]; i++)
-                if (!disk_set_find(source->disks, excluded[i]))
+static bool check_targets(const ExportSource *source, char **targets, GError **error) {
+        for (unsigned i = 0; targets && targets[i]; i++)
+                if (!disk_set_find(source->disks, targets[i]))
                         return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
-                                        "The machine has no disk '%s'", excluded[i]);
+                                        "The machine has no disk '%s'", targets[i]);
+        return true;
+}
+
+bool export_source_check(const ExportSource *source, const ExportRequest *request, GError **error) {
+        if (!check_targets(source, request->excluded, error) ||
+                        !check_targets(source, request->included, error))
+                return false;
         for (unsigned i = 0; i < source->disks->disks->len; i++) {
                 const Disk *disk = source->disks->disks->pdata[i];
 

@@ -30,8 +30,8 @@ ExportSource *export_source_read(
 void export_source_free(ExportSource *source);
 
 /* Whether each disk can be exported as the request wants it. NOT_SUPPORTED for a disk that is in no
- * file of its own, INVALID_ARGUMENT for an excluded one that there is not, and for a base that a
- * disk does not rest on. */
+ * file of its own, INVALID_ARGUMENT for an excluded or included one that there is not, and for a
+ * base that a disk does not rest on. */
 bool export_source_check(const ExportSource *source, const ExportRequest *request, GError **error);
 
 /* A disk of the machine that is not left out. CD-ROMs and floppies are not the machine's own. */

@@ -36,6 +36,7 @@ const Operation *const operations[] = {
                 &operation_reference_point_remove_data,
                 &operation_export_machine,
                 &operation_export_snapshot,
+                &operation_export_point,
                 &operation_import_machine,
                 &operation_collection_define,
                 &operation_collection_add_member,

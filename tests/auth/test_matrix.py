@@ -74,6 +74,7 @@ TABLE = {
     'ReferencePoint': {
         'Destroy': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'RemoveAssociatedData': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'Export': Row('export', 'running', 'sa{sv}', ('/nowhere', {})),
     },
     'Collection': {
         'AddMember': Row('configure', 'running', 'o', None),

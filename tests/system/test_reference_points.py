@@ -7,10 +7,11 @@ import random
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from exports import variants, verify
 from gi.repository import GLib
 from harness import BUILD, ROOT, Scratch
 from harness.source import LONG, rows
-from qemu_house import Armed, House, Snapshots, second_disk
+from qemu_house import Armed, House, Snapshots, run, second_disk
 
 FULL, DISKS, RECOVERY = 2, 3, 32768
 OLD, NOW, LATER = 0x11, 0x22, 0x33
@@ -234,6 +235,77 @@ def test_points_know_each_other_after_a_restart(house, machine):
     house.daemon.start()
     house.client.wait_property(machine.guest.path, 'ReferencePointService', 'ReferencePoints', points)
     assert [machine.point(point) for point in points] == shown
+
+
+# --- Exports ---
+
+def test_an_export_has_what_was_there(house, machine):
+    machine.write(OLD, targets=['hdb'])
+    point = machine.take_point()
+    machine.write(NOW, targets=['hdb'])
+    machine.bring('running')
+    directory = house.scratch / f'bundles{next(numbers)}'
+    directory.mkdir()
+
+    def export(**settings):
+        task = house.client.call(point, 'ReferencePoint', 'Export', 'sa{sv}', str(directory), variants(settings))
+        assert house.client.get(task, 'ConcreteJob', 'JobType') == 203
+        return house.client.wait_task(task)
+
+    assert export()['ResultName'] == 'success'
+    bundle = directory / machine.guest.name
+    manifest = verify(bundle)
+    assert manifest['machine']['uuid'] == machine.guest.uuid
+    assert sorted(disk['target'] for disk in manifest['disks']) == ['hda', 'hdb']
+    image = next(disk['images'][0] for disk in manifest['disks'] if disk['target'] == 'hdb')
+    assert 'failed' not in run('qemu-io', '-f', 'qcow2', '-c', f'read -P {OLD} 512k 64k', bundle / image)
+
+    directory /= 'one'
+    assert export(DisksToExport=['hdb'], CreateVmExportSubdirectory=False)['ResultName'] == 'success'
+    with_data = {disk['target'] for disk in verify(directory)['disks'] if 'backing' not in disk}
+    assert with_data == {'hdb'}
+
+    directory = house.scratch / 'nothing'
+    directory.mkdir()
+    assert export(DisksToExport=['hdx'])['ErrorName'] == 'org.virtask1.Error.InvalidArgument'
+    for base, name in ((f'{machine.guest.path}/referencepoint/none', 'NoSuchSnapshot'), (machine.guest.path, 'InvalidArgument')):
+        error = house.client.error(point, 'ReferencePoint', 'Export', 'sa{sv}', str(directory), {'BaseReferencePoint': GLib.Variant('o', base)})
+        assert error.short == name
+    assert not list(directory.iterdir())
+    machine.destroy_point(point)
+    house.do(machine.guest, 'TurnOff')
+    machine.assert_whole()
+
+
+def test_an_export_of_what_has_changed(house, machine):
+    """64 KiB of it, and no more."""
+    machine.write(OLD, length='4M', targets=['hdb'])
+    base = machine.take_point()
+    machine.write(NOW, targets=['hdb'])
+    point = machine.take_point()
+    machine.write(LATER, length='8M', targets=['hdb'])
+    directory = house.scratch / f'bundles{next(numbers)}'
+
+    def export(path, **settings):
+        task = house.client.call(path, 'ReferencePoint', 'Export', 'sa{sv}', str(directory),
+                                 {**settings, 'CreateVmExportSubdirectory': GLib.Variant('b', False)})
+        return house.client.wait_task(task)
+
+    assert export(point, BaseReferencePoint=GLib.Variant('o', base))['ResultName'] == 'success'
+    manifest = verify(directory)
+    assert {disk['target']: disk['differs'] for disk in manifest['disks']} == {'hda': True, 'hdb': True}
+    image, = next(disk['images'] for disk in manifest['disks'] if disk['target'] == 'hdb')
+    assert (directory / image).stat().st_size < 1 << 20
+    run('qemu-img', 'rebase', '-u', '-f', 'qcow2', '-b', machine.images(base)['hdb'][0], '-F', 'qcow2', directory / image)
+    printed = run('qemu-io', '-f', 'qcow2', '-c', f'read -P {NOW} 512k 64k', '-c', f'read -P {OLD} 576k 64k', directory / image)
+    assert 'failed' not in printed
+
+    directory = house.scratch / f'bundles{next(numbers)}'
+    properties = export(base, BaseReferencePoint=GLib.Variant('o', point))
+    assert properties['ErrorName'] == 'org.virtask1.Error.InvalidArgument' and not directory.exists()
+    machine.destroy_point(base)
+    machine.destroy_point(point)
+    machine.assert_whole()
 
 
 # --- Death after single steps ---

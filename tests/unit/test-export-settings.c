@@ -7,7 +7,8 @@
 #include "support.h"
 
 #define SNAPSHOT "/org/virtask1/vm/_1/snapshot/s"
-#define BASE     "/org/virtask1/vm/_1/referencepoint/r"
+#define UUID     "00000000-0000-4000-8000-000000000001"
+#define BASE     "/org/virtask1/vm/_00000000_0000_4000_8000_000000000001/referencepoint/r"
 
 static sd_bus *bus;
 static GError *error;
@@ -193,6 +194,31 @@ static void the_snapshot_is_one_of_the_machine(void) {
         g_assert_null(id);
 }
 
+static void a_reference_point_has_settings_of_its_own(void) {
+        Parse own = export_request_parse_for_point;
+        g_autofree char *id = NULL;
+
+        g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 0)));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
+        g_assert_true(request.storage && request.runtime && request.subdirectory);
+        g_assert_null(request.base);
+        g_assert_null(request.included);
+        g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 3, "BaseReferencePoint",
+                                                    "o", BASE, "DisksToExport", "as", 1, "vda",
+                                                    "CreateVmExportSubdirectory", "b", 0)));
+        g_assert_cmpstr(request.base, ==, BASE);
+        g_assert_cmpstr(request.included[0], ==, "vda");
+        g_assert_false(request.subdirectory);
+        g_assert_true(export_request_find_base(&request, UUID, &id, NULL));
+        g_assert_cmpstr(id, ==, "r");
+        g_assert_false(parse_as(own, test_message(bus, "sa{sv}", "/srv", 1, "BaseReferencePoint",
+                                                     "o", SNAPSHOT)));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv", 1, "CopyVmStorage", "b", 1)));
+        assert_error(error, INVALID_ARGUMENT);
+}
+
 int main(int argc, char **argv) {
         int status;
 
@@ -208,6 +234,7 @@ int main(int argc, char **argv) {
         ADD(a_snapshot_is_exported_alone);
         ADD(a_group_has_settings_of_its_own);
         ADD(the_snapshot_is_one_of_the_machine);
+        ADD(a_reference_point_has_settings_of_its_own);
         status = g_test_run();
         g_clear_error(&error);
         export_request_clear(&request);
