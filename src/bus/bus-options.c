@@ -120,6 +120,34 @@ static bool read_texts(sd_bus_message *message, void *field) {
         return true;
 }
 
+static void free_texts(void *texts) {
+        g_strfreev(texts);
+}
+
+/* One that is named twice has what is said last. */
+static bool read_texts_of_objects(sd_bus_message *message, void *field) {
+        g_autoptr(GHashTable) table =
+                        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_texts);
+        const char *object;
+        char **texts;
+        int r = sd_bus_message_enter_container(message, 'a', "{oas}");
+
+        if (r < 0)
+                return false;
+        while ((r = sd_bus_message_enter_container(message, 'e', "oas")) > 0) {
+                if (sd_bus_message_read_basic(message, 'o', &object) < 0 ||
+                                !read_texts(message, &texts))
+                        return false;
+                g_hash_table_replace(table, g_strdup(object), texts);
+                if (sd_bus_message_exit_container(message) < 0)
+                        return false;
+        }
+        if (r < 0 || sd_bus_message_exit_container(message) < 0)
+                return false;
+        *(GHashTable **) field = g_steal_pointer(&table);
+        return true;
+}
+
 static bool read_enum(sd_bus_message *message,
                 const OptionSpec *spec,
                 const char *contents,
@@ -170,6 +198,9 @@ static bool read_value(sd_bus_message *message,
                        invalid(error, "must be a list of texts", spec->key);
         case OPTION_ENUM:
                 return read_enum(message, spec, contents, field, error);
+        case OPTION_STRINGS_OF_OBJECTS:
+                return (g_str_equal(contents, "a{oas}") && read_texts_of_objects(message, field)) ||
+                       invalid(error, "must be lists of texts by object path", spec->key);
         }
         g_assert_not_reached();
 }

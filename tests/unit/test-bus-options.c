@@ -15,6 +15,7 @@ typedef struct Target {
         char *object;
         char **list;
         uint32_t choice;
+        GHashTable *table;
 } Target;
 
 static const OptionSpec common[] = {
@@ -26,6 +27,7 @@ static const char *const names[] = {"None", "One", "Two", NULL};
 
 static const OptionSpec own[] = {
                 {"List", OPTION_STRINGS, offsetof(Target, list), NO_SEEN},
+                {"Table", OPTION_STRINGS_OF_OBJECTS, offsetof(Target, table), NO_SEEN},
                 {"Choice", OPTION_ENUM, offsetof(Target, choice), NO_SEEN, names},
                 {"Number", OPTION_UINT32, offsetof(Target, number), offsetof(Target, number_seen)},
                 {"Object", OPTION_OBJECT, offsetof(Target, object), NO_SEEN},
@@ -43,6 +45,7 @@ static bool read_options(sd_bus_message *message) {
         g_clear_error(&error);
         g_clear_pointer(&target.object, g_free);
         g_clear_pointer(&target.list, g_strfreev);
+        g_clear_pointer(&target.table, g_hash_table_unref);
         target = (Target){0};
         ok = bus_options_read(message, common, own, &target, &error);
         g_assert_true(ok == !error);
@@ -138,6 +141,25 @@ static void a_list_has_its_texts(void) {
         g_assert_true(refused_for("List"));
         g_assert_false(read_one("List", "au", 1, 7));
         g_assert_true(refused_for("List"));
+}
+
+static void lists_by_object(void) {
+        char **texts;
+
+        g_assert_true(read_one("Table", "a{oas}", 2, "/a", 2, "x", "y", "/b", 0));
+        g_assert_cmpuint(g_hash_table_size(target.table), ==, 2);
+        texts = g_hash_table_lookup(target.table, "/a");
+        g_assert_cmpuint(g_strv_length(texts), ==, 2);
+        g_assert_cmpstr(texts[1], ==, "y");
+        texts = g_hash_table_lookup(target.table, "/b");
+        g_assert_cmpuint(g_strv_length(texts), ==, 0);
+        g_assert_true(read_one("Table", "a{oas}", 2, "/a", 1, "x", "/a", 1, "z"));
+        texts = g_hash_table_lookup(target.table, "/a");
+        g_assert_cmpstr(texts[0], ==, "z");
+        g_assert_false(read_one("Table", "as", 1, "a"));
+        g_assert_true(refused_for("Table"));
+        g_assert_false(read_one("Table", "a{sas}", 1, "a", 1, "x"));
+        g_assert_true(refused_for("Table"));
 }
 
 static void a_wrong_type_is_refused(void) {
@@ -296,6 +318,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         bus = test_bus_open(NULL);
         ADD(no_options_are_fine);
+        ADD(lists_by_object);
         ADD(options_of_both_tables_are_read);
         ADD(an_object_may_be_a_text);
         ADD(every_integer_type_is_good_for_a_number);
