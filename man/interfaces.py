@@ -33,18 +33,21 @@ DESCRIPTION
 
 **virtaskd**\\(8) owns the name ``org.virtask1``. Its objects are
 
-============================================ =================================== ======================================================
-Object                                       What it is                          Interfaces (all begin with ``org.virtask1.``)
-============================================ =================================== ======================================================
-``/org/virtask1``                            all objects in one call, and their  org.freedesktop.DBus.ObjectManager
-                                             coming and going
-``/org/virtask1/manager``                    the service                         Manager
-``/org/virtask1/vm/_UUID``                   a machine                           VirtualMachine, SnapshotService, ReferencePointService
-``/org/virtask1/vm/_UUID/snapshot/ID``       a snapshot of it                    Snapshot
-``/org/virtask1/vm/_UUID/referencepoint/ID`` a moment from which on its changes  ReferencePoint
-                                             are known
-``/org/virtask1/task/ID``                    something that takes time           Task, ConcreteJob
-============================================ =================================== ======================================================
+================================================ ================================== ======================================================
+Object                                           What it is                         Interfaces (all begin with ``org.virtask1.``)
+================================================ ================================== ======================================================
+``/org/virtask1``                                all objects in one call, and their org.freedesktop.DBus.ObjectManager
+                                                 coming and going
+``/org/virtask1/manager``                        the service                        Manager
+``/org/virtask1/vm/_UUID``                       a machine                          VirtualMachine, SnapshotService, ReferencePointService
+``/org/virtask1/vm/_UUID/snapshot/ID``           a snapshot of it                   Snapshot
+``/org/virtask1/vm/_UUID/referencepoint/ID``     a moment from which on its changes ReferencePoint
+                                                 are known
+``/org/virtask1/collection/_UUID``               machines that belong together      Collection
+``/org/virtask1/snapshotcollection/_UUID``       snapshots of them at one moment    SnapshotCollection
+``/org/virtask1/referencepointcollection/_UUID`` reference points of them           ReferencePointCollection
+``/org/virtask1/task/ID``                        something that takes time          Task, ConcreteJob
+================================================ ================================== ======================================================
 
 A property changes with *org.freedesktop.DBus.Properties.PropertiesChanged*, where nothing else is said at it: *constant* ones never change while the object lives,
 *polled* ones change without a signal, and of *announced* ones the signal tells the name and not the value.

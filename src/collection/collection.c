@@ -9,7 +9,7 @@
 
 #define GROUP "Collection"
 
-static const char *const kinds[] = {"machines", "collections", "snapshots"};
+static const char *const kinds[] = {"machines", "collections", "snapshots", "reference-points"};
 
 static void member_free(void *data) {
         CollectionMember *member = data;
@@ -42,6 +42,11 @@ Collection *collection_copy(const Collection *collection) {
         copy->consistency = collection->consistency;
         copy->created = collection->created;
         return copy;
+}
+
+bool collection_is_group(const Collection *collection) {
+        return collection->kind == COLLECTION_OF_SNAPSHOTS ||
+               collection->kind == COLLECTION_OF_POINTS;
 }
 
 Collection *collection_ref(Collection *collection) {
@@ -127,7 +132,7 @@ static void store_members(const Collection *collection, GKeyFile *file) {
         }
         g_key_file_set_string_list(
                         file, GROUP, "Members", (const char *const *) uuids->pdata, uuids->len);
-        if (collection->kind == COLLECTION_OF_SNAPSHOTS)
+        if (collection_is_group(collection))
                 g_key_file_set_string_list(file, GROUP, "Snapshots",
                                 (const char *const *) snapshots->pdata, snapshots->len);
 }
@@ -138,7 +143,7 @@ GKeyFile *collection_store(const Collection *collection) {
         g_key_file_set_string(file, GROUP, "Kind", kinds[collection->kind]);
         g_key_file_set_string(file, GROUP, "Name", collection->name);
         store_members(collection, file);
-        if (collection->kind != COLLECTION_OF_SNAPSHOTS)
+        if (!collection_is_group(collection))
                 return file;
         g_key_file_set_string(file, GROUP, "Origin", collection->origin);
         g_key_file_set_uint64(file, GROUP, "Type", collection->type);
@@ -159,7 +164,7 @@ static bool load_kind(GKeyFile *file, CollectionKind *ret) {
 }
 
 static bool load_members(Collection *collection, GKeyFile *file) {
-        bool with_snapshots = collection->kind == COLLECTION_OF_SNAPSHOTS;
+        bool with_snapshots = collection_is_group(collection);
         gsize n_uuids = 0, n_snapshots = 0;
         g_auto(GStrv) uuids = g_key_file_get_string_list(file, GROUP, "Members", &n_uuids, NULL);
         g_auto(GStrv) snapshots =
@@ -186,7 +191,7 @@ Collection *collection_load(const char *id, GKeyFile *file) {
         collection = collection_new(kind, id, name);
         if (!load_members(collection, file))
                 return NULL;
-        if (kind != COLLECTION_OF_SNAPSHOTS)
+        if (!collection_is_group(collection))
                 return g_steal_pointer(&collection);
         if (!origin || !is_uuid(origin))
                 return NULL;

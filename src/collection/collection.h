@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What belongs together: machines, collections, or snapshots that were taken at one moment. A
+/* What belongs together: machines, collections, or snapshots or reference points that were taken at
+ * one moment. A
  * collection never changes; a change is another one with the same ID. Any thread. */
 
 #include <glib.h>
@@ -14,13 +15,14 @@ typedef enum CollectionKind { /* the first two are the documents' numbers */
         COLLECTION_OF_MACHINES = 0,
         COLLECTION_OF_COLLECTIONS = 1,
         COLLECTION_OF_SNAPSHOTS = 2,
+        COLLECTION_OF_POINTS = 3, /* reference points; otherwise as of snapshots */
 } CollectionKind;
 
 #define COLLECTION_MEMBERS_MAX 64U
 
 typedef struct CollectionMember {
         char uuid[UUID_STRING_SIZE]; /* of a machine; of a collection in one of collections */
-        char *snapshot;              /* id; NULL but in a collection of snapshots */
+        char *snapshot;              /* id; NULL but in a group */
 } CollectionMember;
 
 typedef struct Collection {
@@ -29,10 +31,10 @@ typedef struct Collection {
         char *name;
         GPtrArray *members; /* of CollectionMember, in the order of their coming */
 
-        /* Of snapshots only: */
+        /* Of a group only: */
         char origin[UUID_STRING_SIZE]; /* the collection that they were taken of */
-        uint16_t type, consistency;
-        uint64_t created; /* microseconds of CLOCK_REALTIME */
+        uint16_t type, consistency;    /* of all its snapshots, or reference points */
+        uint64_t created;              /* microseconds of CLOCK_REALTIME */
 } Collection;
 
 /* One reference for the caller. An ID of NULL is made up. */
@@ -43,6 +45,9 @@ void collection_unref(Collection *collection); /* accepts NULL */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Collection, collection_unref)
 
+/* Whether it is one of snapshots or of reference points. */
+bool collection_is_group(const Collection *collection);
+
 /* While nobody else has the collection. */
 void collection_add(Collection *collection, const char *uuid, const char *snapshot);
 void collection_remove(Collection *collection, const char *uuid);
@@ -50,7 +55,7 @@ void collection_rename(Collection *collection, const char *name);
 
 bool collection_has(const Collection *collection, const char *uuid);
 
-/* The snapshot of that machine; NULL: none. Belongs to the collection. */
+/* The snapshot, or reference point, of that machine; NULL: none. Belongs to the collection. */
 const char *collection_snapshot_of(const Collection *collection, const char *uuid);
 
 /* Whether it is a UUID as we write them: lower case, with dashes. */

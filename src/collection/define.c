@@ -61,7 +61,7 @@ static bool check_room(const GPtrArray *all, const char *id, GError **error) {
         for (unsigned i = 0; i < all->len; i++) {
                 const Collection *other = all->pdata[i];
 
-                count += other->kind != COLLECTION_OF_SNAPSHOTS;
+                count += !collection_is_group(other);
                 if (g_strcmp0(other->id, id) != 0)
                         continue;
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DUPLICATE_NAME,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* SnapshotCollection.ExportSnapshot: Msvm_CollectionSnapshotService::ExportSnapshot. Each machine's
- * snapshot is exported by itself, into a directory of its own; there are all of them in the end, or
- * none. */
+/* SnapshotCollection.ExportSnapshot and ReferencePointCollection.ExportReferencePoint:
+ * Msvm_CollectionSnapshotService::ExportSnapshot and
+ * Msvm_CollectionReferencePointService::ExportReferencePoint. Each machine's snapshot is exported
+ * by itself, into a directory of its own; there are all of them in the end, or none. */
 
 #include "export/export.h"
 #include "bus/bus-path.h"
@@ -18,7 +19,7 @@
 /* The machines' requests */
 
 static void part_request(const void *request, const MachineFacts *facts, void *ret) {
-        export_request_for_part(request, ret);
+        export_request_for_part(request, facts->uuid, ret);
 }
 
 /* The work */
@@ -60,12 +61,16 @@ static bool do_all(Job *job, bool (*step)(Job *part, GError **error), GError **e
 
 static Collection *find_base(const Job *job, GError **error) {
         const ExportRequest *request = job->request;
+        g_autoptr(Collection) base = NULL;
         char id[UUID_STRING_SIZE];
 
-        if (bus_path_to_snapshot_collection(request->base, id))
-                return collection_store_find(job->collections, id, error);
+        if (bus_path_to_snapshot_collection(request->base, id) ||
+                        bus_path_to_reference_point_collection(request->base, id))
+                base = collection_store_find(job->collections, id, NULL);
+        if (base && collection_is_group(base))
+                return g_steal_pointer(&base);
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_COLLECTION,
-                        "'%s' is no collection of snapshots", request->base);
+                        "'%s' is no collection of snapshots or reference points", request->base);
         return NULL;
 }
 
@@ -75,10 +80,12 @@ static bool set_base(Job *part, const Collection *base, GError **error) {
 
         g_clear_pointer(&request->base, g_free);
         if (snapshot)
-                request->base = bus_path_snapshot(part->uuid, snapshot);
+                request->base = base->kind == COLLECTION_OF_POINTS
+                                                ? bus_path_reference_point(part->uuid, snapshot)
+                                                : bus_path_snapshot(part->uuid, snapshot);
         else
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
-                                "'%s' is not part of DifferentialBackupBase", together_name(part));
+                                "'%s' is not part of the base", together_name(part));
         return snapshot;
 }
 
@@ -114,32 +121,77 @@ static bool end(Job *job, bool done, GError **error) {
         return false;
 }
 
+static bool has_part(const Job *job, const char *path) {
+        char uuid[UUID_STRING_SIZE] = "";
+
+        (void) bus_path_to_machine(path, uuid);
+        for (unsigned i = 0; i < job->parts->len; i++)
+                if (g_str_equal(((Job *) job->parts->pdata[i])->uuid, uuid))
+                        return true;
+        return false;
+}
+
+/* Somebody may mean a machine that is none of them. */
+static bool check_machines(const Job *job, GError **error) {
+        GHashTable *table = ((ExportRequest *) job->request)->included_of;
+        GHashTableIter iter;
+        void *path;
+
+        if (!table)
+                return true;
+        g_hash_table_iter_init(&iter, table);
+        while (g_hash_table_iter_next(&iter, &path, NULL)) {
+                if (has_part(job, path))
+                        continue;
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
+                                "'%s' is not part of the collection", (char *) path);
+                return false;
+        }
+        return true;
+}
+
 static bool group_export_run(Job *job, GError **error) {
-        return set_bases(job, error) && end(job, do_all(job, export_write, error), error);
+        return check_machines(job, error) && set_bases(job, error) &&
+               end(job, do_all(job, export_write, error), error);
 }
 
 static bool group_export_settle(Job *job, GError **error) {
         return end(job, do_all(job, export_settle, error), error);
 }
 
+/* clang-format off */
+#define EXPORT_COMMON                                                           \
+                .signature = "sa{sv}",                                          \
+                .argument_names = "export_directory\0export_setting_data\0task\0", \
+                .action = "org.virtask1.export",                                \
+                .gerund = "Exporting",                                          \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
+                .lane = LANE_DISK,                                              \
+                .request_size = sizeof(ExportRequest),                          \
+                .request_store = export_request_store,                          \
+                .request_load = export_request_load,                            \
+                .request_clear = export_request_clear,                          \
+                .run = group_export_run,                                        \
+                .settle = group_export_settle,                                  \
+                .part_request = part_request
+/* clang-format on */
+
 const Operation operation_group_export = {
                 .name = "group-export",
                 .interface = "SnapshotCollection",
                 .member = "ExportSnapshot",
-                .signature = "sa{sv}",
-                .argument_names = "export_directory\0export_setting_data\0task\0",
-                .action = "org.virtask1.export",
-                .gerund = "Exporting",
                 .job_type = 62,
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US,
-                .lane = LANE_DISK,
-                .request_size = sizeof(ExportRequest),
                 .parse = export_request_parse_for_group,
-                .request_store = export_request_store,
-                .request_load = export_request_load,
-                .request_clear = export_request_clear,
-                .run = group_export_run,
-                .settle = group_export_settle,
                 .part = &operation_export_snapshot,
-                .part_request = part_request,
+                EXPORT_COMMON,
+};
+
+const Operation operation_point_group_export = {
+                .name = "reference-point-group-export",
+                .interface = "ReferencePointCollection",
+                .member = "ExportReferencePoint",
+                .job_type = 206,
+                .parse = export_request_parse_for_point_group,
+                .part = &operation_export_point,
+                EXPORT_COMMON,
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Collection.CreateSnapshot: Msvm_CollectionSnapshotService::CreateSnapshot. The machines take each
- * step together, so that what their disks hold is of one moment:
+/* Collection.CreateSnapshot and CreateReferencePoint:
+ * Msvm_CollectionSnapshotService::CreateSnapshot and
+ * Msvm_CollectionReferencePointService::CreateReferencePoint. The machines take each step together,
+ * so that what their disks hold is of one moment:
  *
  *     prepare one by one ── freeze all ── stop all ── take all ── all go on ── thaw all ── note
  *
@@ -20,6 +22,7 @@
 #include "snapshot/creation.h"
 #include "snapshot/destroy.h"
 #include "snapshot/operations.h"
+#include "snapshot/reference-point.h"
 
 #define TYPE_STANDARD 1
 #define TYPE_RECOVERY 2
@@ -43,17 +46,30 @@ static bool snapshot_parse(sd_bus_message *call, void *request, GError **error) 
         return false;
 }
 
-/* Disks alone do not fit a saved state. */
+static bool point_parse(sd_bus_message *call, void *request, GError **error) {
+        return reference_point_request_read(call, request, error);
+}
+
+static bool is_of_points(const Job *job) {
+        return ((SnapshotRequest *) job->request)->type == SNAPSHOT_TYPE_REFERENCE_POINT;
+}
+
+/* Disks alone do not fit a saved state. Nobody goes back to a reference point. */
+static uint32_t type_of_part(const SnapshotRequest *whole, bool saved) {
+        if (whole->type == SNAPSHOT_TYPE_REFERENCE_POINT)
+                return whole->type;
+        if (saved)
+                return SNAPSHOT_TYPE_FULL;
+        return whole->type == TYPE_RECOVERY ? SNAPSHOT_TYPE_RECOVERY : SNAPSHOT_TYPE_DISKS;
+}
+
 static void part_request(const void *request, const MachineFacts *facts, void *ret) {
         const SnapshotRequest *whole = request;
         SnapshotRequest *part = ret;
+        bool saved = machine_state_from_facts(facts) == MACHINE_SAVED;
 
-        part->type = whole->type == TYPE_RECOVERY ? SNAPSHOT_TYPE_RECOVERY : SNAPSHOT_TYPE_DISKS;
-        part->consistency = whole->consistency;
-        if (machine_state_from_facts(facts) == MACHINE_SAVED) {
-                part->type = SNAPSHOT_TYPE_FULL;
-                part->consistency = CONSISTENCY_CRASH;
-        }
+        part->type = type_of_part(whole, saved);
+        part->consistency = saved ? CONSISTENCY_CRASH : whole->consistency;
         part->guest_backup_type = whole->guest_backup_type;
         part->ignore_others = whole->ignore_others;
         part->name = g_strdup(whole->name);
@@ -208,13 +224,16 @@ static Collection *describe(const Group *group, const char *id, uint64_t created
         const SnapshotRequest *request = group->job->request;
         g_autoptr(GDateTime) now = g_date_time_new_now_local();
         g_autofree char *date = g_date_time_format(now, "%F %H.%M.%S");
-        Collection *snapshots = collection_new(COLLECTION_OF_SNAPSHOTS, id, request->name ?: date);
+        bool points = is_of_points(group->job);
+        Collection *snapshots =
+                        collection_new(points ? COLLECTION_OF_POINTS : COLLECTION_OF_SNAPSHOTS, id,
+                                        request->name ?: date);
 
         for (unsigned i = 0; i < group->n; i++)
                 collection_add(snapshots, group->members[i].job->uuid,
                                 creation_id(group->members[i].creation));
         g_strlcpy(snapshots->origin, request->common.collection, sizeof(snapshots->origin));
-        snapshots->type = (uint16_t) request->type;
+        snapshots->type = points ? REFERENCE_POINT_TYPE_TRACKED : (uint16_t) request->type;
         snapshots->consistency = request->consistency == CONSISTENCY_APPLICATION
                                                  ? CONSISTENCY_APPLICATION
                                                  : CONSISTENCY_CRASH;
@@ -222,12 +241,17 @@ static Collection *describe(const Group *group, const char *id, uint64_t created
         return snapshots;
 }
 
+static void set_result(Job *job, const char *id) {
+        job->result_object = is_of_points(job) ? bus_path_reference_point_collection(id)
+                                               : bus_path_snapshot_collection(id);
+}
+
 static bool note(Group *group, const char *id, uint64_t created, GError **error) {
         g_autoptr(Collection) snapshots = describe(group, id, created);
 
         if (!collection_store_put(group->job->collections, snapshots, error))
                 return false;
-        group->job->result_object = bus_path_snapshot_collection(id);
+        set_result(group->job, id);
         return true;
 }
 
@@ -317,7 +341,7 @@ static bool snapshot_settle(Job *job, GError **error) {
         for (unsigned i = 0; i < group.n; i++)
                 creation_wake(group.members[i].job);
         if (snapshots) {
-                job->result_object = bus_path_snapshot_collection(id);
+                set_result(job, id);
                 if (do_together(&group, settle_whole))
                         return true;
         } else
@@ -325,29 +349,46 @@ static bool snapshot_settle(Job *job, GError **error) {
         set_failure(&group, error);
         if (!*error)
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_SERVICE_RESTARTED,
-                                "Taking the snapshot was interrupted; nothing has changed");
+                                "Taking the %s was interrupted; nothing has changed",
+                                is_of_points(job) ? "reference point" : "snapshot");
         return false;
 }
 
+/* clang-format off */
+#define CREATE_COMMON                                                           \
+                .interface = "Collection",                                      \
+                .signature = "qa{sv}",                                          \
+                .action = "org.virtask1.snapshot",                              \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US | \
+                         OPERATION_FAMILY_A,                                    \
+                .lane = LANE_LONG,                                              \
+                .request_size = sizeof(SnapshotRequest),                        \
+                .request_store = snapshot_request_store,                        \
+                .request_load = snapshot_request_load,                          \
+                .request_clear = snapshot_request_clear,                        \
+                .run = snapshot_run,                                            \
+                .settle = snapshot_settle,                                      \
+                .part_request = part_request
+/* clang-format on */
+
 const Operation operation_collection_snapshot = {
                 .name = "collection-snapshot",
-                .interface = "Collection",
                 .member = "CreateSnapshot",
-                .signature = "qa{sv}",
                 .argument_names = "snapshot_type\0snapshot_settings\0task\0",
-                .action = "org.virtask1.snapshot",
                 .gerund = "Taking a snapshot of",
                 .job_type = 198,
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US |
-                         OPERATION_FAMILY_A,
-                .lane = LANE_LONG,
-                .request_size = sizeof(SnapshotRequest),
                 .parse = snapshot_parse,
-                .request_store = snapshot_request_store,
-                .request_load = snapshot_request_load,
-                .request_clear = snapshot_request_clear,
-                .run = snapshot_run,
-                .settle = snapshot_settle,
                 .part = &operation_snapshot_create,
-                .part_request = part_request,
+                CREATE_COMMON,
+};
+
+const Operation operation_collection_point = {
+                .name = "collection-reference-point",
+                .member = "CreateReferencePoint",
+                .argument_names = "reference_point_type\0reference_point_settings\0task\0",
+                .gerund = "Creating a reference point of",
+                .job_type = 205,
+                .parse = point_parse,
+                .part = &operation_reference_point_create,
+                CREATE_COMMON,
 };

@@ -50,6 +50,12 @@ static const OptionSpec point_settings[] = {
         {"CreateVmExportSubdirectory", OPTION_BOOLEAN, FIELD(subdirectory), NO_SEEN, NULL},
         {NULL,                         0,              0,                   NO_SEEN, NULL},
 };
+
+static const OptionSpec point_group_settings[] = {
+        {"BaseReferencePointCollection",   OPTION_OBJECT,             FIELD(base),        NO_SEEN, NULL},
+        {"VirtualMachinesToDisksToExport", OPTION_STRINGS_OF_OBJECTS, FIELD(included_of), NO_SEEN, NULL},
+        {NULL,                             0,                         0,                  NO_SEEN, NULL},
+};
 /* clang-format on */
 
 static bool fail(GError **error, const char *text) {
@@ -175,7 +181,39 @@ bool export_request_parse_for_group(sd_bus_message *call, void *request, GError 
         return check(own, error);
 }
 
-void export_request_for_part(const ExportRequest *whole, ExportRequest *ret) {
+static bool are_machines(GHashTable *table) {
+        GHashTableIter iter;
+        void *path;
+
+        g_hash_table_iter_init(&iter, table);
+        while (g_hash_table_iter_next(&iter, &path, NULL)) {
+                char uuid[UUID_STRING_SIZE];
+
+                if (!bus_path_to_machine(path, uuid))
+                        return false;
+        }
+        return true;
+}
+
+bool export_request_parse_for_point_group(sd_bus_message *call, void *request, GError **error) {
+        ExportRequest *own = request;
+        char id[UUID_STRING_SIZE];
+
+        own->snapshots = EXPORT_ONE_SNAPSHOT_FOR_BACKUP;
+        if (!read_request(call, point_group_settings, own, error))
+                return false;
+        if (own->base && !bus_path_to_reference_point_collection(own->base, id))
+                return fail(error, "BaseReferencePointCollection must be a collection of reference "
+                                   "points");
+        return !own->included_of || are_machines(own->included_of) ||
+               fail(error, "The keys of VirtualMachinesToDisksToExport must be virtual machines");
+}
+
+void export_request_for_part(const ExportRequest *whole, const char *uuid, ExportRequest *ret) {
+        g_autofree char *path = bus_path_machine(uuid);
+
+        if (whole->included_of)
+                ret->included = g_strdupv(g_hash_table_lookup(whole->included_of, path));
         ret->directory = g_strdup(whole->directory);
         ret->snapshots = whole->snapshots;
         ret->intent = whole->intent;
@@ -249,4 +287,5 @@ void export_request_clear(void *request) {
         g_free(own->base);
         g_strfreev(own->excluded);
         g_strfreev(own->included);
+        g_clear_pointer(&own->included_of, g_hash_table_unref);
 }

@@ -34,13 +34,14 @@ typedef enum ExportIntent {
 typedef struct ExportRequest {
         Request common;
         char *directory;
-        uint32_t snapshots; /* ExportSnapshots */
-        uint32_t live;      /* ExportLiveState */
-        uint32_t intent;    /* ExportIntent */
-        char *snapshot;     /* object path; NULL: none */
-        char *base;         /* object path; NULL: a full export */
-        char **excluded;    /* targets of disks; NULL: none */
-        char **included;    /* the same of the only ones; NULL: all */
+        uint32_t snapshots;      /* ExportSnapshots */
+        uint32_t live;           /* ExportLiveState */
+        uint32_t intent;         /* ExportIntent */
+        char *snapshot;          /* object path; NULL: none */
+        char *base;              /* object path; NULL: a full export */
+        char **excluded;         /* targets of disks; NULL: none */
+        char **included;         /* the same of the only ones; NULL: all */
+        GHashTable *included_of; /* of a group, by machine (path): the same; NULL: all of all */
         bool snapshots_seen, intent_seen;
         bool live_seen;    /* a running machine may be exported */
         bool storage;      /* its disks are copied */
@@ -66,9 +67,13 @@ bool export_request_parse_for_point(sd_bus_message *call, void *request, GError 
  * Msvm_CollectionSnapshotExportSettingData; their numbers of BackupIntent are 1 and 2. */
 bool export_request_parse_for_group(sd_bus_message *call, void *request, GError **error);
 
+/* The same for reference points of several machines, with the settings of
+ * Msvm_CollectionReferencePointExportSettingData. */
+bool export_request_parse_for_point_group(sd_bus_message *call, void *request, GError **error);
+
 /* The request of one of these machines, from that of all, without the base: it has one of its own.
  */
-void export_request_for_part(const ExportRequest *whole, ExportRequest *ret);
+void export_request_for_part(const ExportRequest *whole, const char *uuid, ExportRequest *ret);
 
 /* The id of the snapshot that is exported; NULL: the machine's present. "uuid" is the machine's:
  * NO_SUCH_SNAPSHOT for another machine's snapshot, and what is none. */

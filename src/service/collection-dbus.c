@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Collection and SnapshotCollection on the bus. All methods are rows of the operation table. */
+/* Collection, SnapshotCollection and ReferencePointCollection on the bus. All methods are rows of
+ * the operation table. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,21 +12,30 @@
 #include "bus/bus-property.h"
 #include "service/collection.h"
 #include "service/manager.h"
+#include "service/reference-point.h"
 #include "util/log.h"
 
 #define COLLECTION "org.virtask1.Collection"
 #define GROUP      "org.virtask1.SnapshotCollection"
+#define POINTS     "org.virtask1.ReferencePointCollection"
 
-static bool is_group(const CollectionObject *object) {
-        return object->collection->kind == COLLECTION_OF_SNAPSHOTS;
-}
+/* Where the objects of each kind are, and what they are. */
+static const struct {
+        const char *prefix;
+        const char *interface;
+} faces[] = {
+                [COLLECTION_OF_MACHINES] = {PATH_COLLECTIONS, COLLECTION},
+                [COLLECTION_OF_COLLECTIONS] = {PATH_COLLECTIONS, COLLECTION},
+                [COLLECTION_OF_SNAPSHOTS] = {PATH_SNAPSHOT_COLLECTIONS, GROUP},
+                [COLLECTION_OF_POINTS] = {PATH_REFERENCE_POINT_COLLECTIONS, POINTS},
+};
 
 static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
         CollectionObject *object = userdata;
         const CallSubject subject = {.path = object->path, .collection = object};
-        const Operation *operation =
-                        operation_find(is_group(object) ? "SnapshotCollection" : "Collection",
-                                        sd_bus_message_get_member(call));
+        const char *interface = faces[object->collection->kind].interface;
+        const Operation *operation = operation_find(
+                        interface + strlen("org.virtask1."), sd_bus_message_get_member(call));
 
         return operation_call(
                         object->manager, call, operation, &subject, TASK_REPLY_NOTHING, ret_error);
@@ -37,7 +47,7 @@ static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *
 TEXT_GETTER(id, 's', object->collection->id)
 TEXT_GETTER(name, 's', object->collection->name)
 NUMBER_GETTER(type, 'q', uint16_t, object->collection->kind)
-NUMBER_GETTER(snapshot_type, 'q', uint16_t, object->collection->type)
+NUMBER_GETTER(group_type, 'q', uint16_t, object->collection->type)
 NUMBER_GETTER(consistency_level, 'q', uint16_t, object->collection->consistency)
 NUMBER_GETTER(creation_time, 't', uint64_t, object->collection->created)
 
@@ -65,8 +75,9 @@ static int compare_created(const void *a, const void *b) {
         return strcmp(x->path, y->path);
 }
 
-GETTER(snapshot_collections) {
-        const CollectionObject *object = userdata;
+/* Those of a kind that were taken of the collection. */
+static int append_groups(
+                sd_bus_message *reply, const CollectionObject *object, CollectionKind kind) {
         g_autoptr(GPtrArray) groups = g_ptr_array_new();
         GHashTableIter iter;
         void *value;
@@ -76,7 +87,7 @@ GETTER(snapshot_collections) {
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
                 const CollectionObject *other = value;
 
-                if (is_group(other) &&
+                if (other->collection->kind == kind &&
                                 g_str_equal(other->collection->origin, object->collection->id))
                         g_ptr_array_add(groups, value);
         }
@@ -87,6 +98,14 @@ GETTER(snapshot_collections) {
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+GETTER(snapshot_collections) {
+        return append_groups(reply, userdata, COLLECTION_OF_SNAPSHOTS);
+}
+
+GETTER(reference_point_collections) {
+        return append_groups(reply, userdata, COLLECTION_OF_POINTS);
+}
+
 GETTER(collection) {
         const CollectionObject *object = userdata;
         const CollectionObject *origin = g_hash_table_lookup(
@@ -95,20 +114,49 @@ GETTER(collection) {
         return sd_bus_message_append_basic(reply, 'o', origin ? origin->path : "/");
 }
 
-GETTER(snapshots) {
+static const char *path_of_point(const VirtualMachine *vm, const char *id) {
+        const ReferencePoint *point = reference_point_find(vm, id);
+
+        return point ? point->path : NULL;
+}
+
+static const char *path_of_snapshot(const VirtualMachine *vm, const char *id) {
+        const Snapshot *snapshot = snapshot_find(vm, id);
+
+        return snapshot ? snapshot->path : NULL;
+}
+
+/* NULL if it is not there. */
+static const char *path_of_member(const CollectionObject *object, const CollectionMember *member) {
+        const VirtualMachine *vm = manager_find_machine(object->manager, member->uuid);
+
+        if (!vm)
+                return NULL;
+        return object->collection->kind == COLLECTION_OF_POINTS
+                               ? path_of_point(vm, member->snapshot)
+                               : path_of_snapshot(vm, member->snapshot);
+}
+
+/* Snapshots, or reference points. */
+GETTER(group_members) {
         const CollectionObject *object = userdata;
         const GPtrArray *members = object->collection->members;
         int r = sd_bus_message_open_container(reply, 'a', "o");
 
         for (unsigned i = 0; r >= 0 && i < members->len; i++) {
-                const CollectionMember *member = members->pdata[i];
-                const VirtualMachine *vm = manager_find_machine(object->manager, member->uuid);
-                const Snapshot *snapshot = vm ? snapshot_find(vm, member->snapshot) : NULL;
+                const char *member = path_of_member(object, members->pdata[i]);
 
-                if (snapshot)
-                        r = sd_bus_message_append_basic(reply, 'o', snapshot->path);
+                if (member)
+                        r = sd_bus_message_append_basic(reply, 'o', member);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* Only log based reference points have one. */
+GETTER(has_associated_log) {
+        const int no = 0;
+
+        return sd_bus_message_append_basic(reply, 'b', &no);
 }
 
 /* clang-format off */
@@ -119,6 +167,7 @@ static const sd_bus_vtable collection_rows[] = {
         SD_BUS_PROPERTY("Type", "q", property_get_type, 0, CONST),
         SD_BUS_PROPERTY("Members", "ao", property_get_members, 0, EMITS),
         SD_BUS_PROPERTY("SnapshotCollections", "ao", property_get_snapshot_collections, 0, EMITS),
+        SD_BUS_PROPERTY("ReferencePointCollections", "ao", property_get_reference_point_collections, 0, EMITS),
         SD_BUS_VTABLE_END
 };
 
@@ -127,9 +176,22 @@ static const sd_bus_vtable group_rows[] = {
         SD_BUS_PROPERTY("CollectionID", "s", property_get_id, 0, CONST),
         SD_BUS_PROPERTY("ElementName", "s", property_get_name, 0, EMITS),
         SD_BUS_PROPERTY("Collection", "o", property_get_collection, 0, EMITS),
-        SD_BUS_PROPERTY("Snapshots", "ao", property_get_snapshots, 0, EMITS),
-        SD_BUS_PROPERTY("SnapshotType", "q", property_get_snapshot_type, 0, CONST),
+        SD_BUS_PROPERTY("Snapshots", "ao", property_get_group_members, 0, EMITS),
+        SD_BUS_PROPERTY("SnapshotType", "q", property_get_group_type, 0, CONST),
         SD_BUS_PROPERTY("ConsistencyLevel", "q", property_get_consistency_level, 0, CONST),
+        SD_BUS_PROPERTY("CreationTime", "t", property_get_creation_time, 0, CONST),
+        SD_BUS_VTABLE_END
+};
+
+static const sd_bus_vtable point_group_rows[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("CollectionID", "s", property_get_id, 0, CONST),
+        SD_BUS_PROPERTY("ElementName", "s", property_get_name, 0, EMITS),
+        SD_BUS_PROPERTY("Collection", "o", property_get_collection, 0, EMITS),
+        SD_BUS_PROPERTY("ReferencePoints", "ao", property_get_group_members, 0, EMITS),
+        SD_BUS_PROPERTY("ReferencePointType", "q", property_get_group_type, 0, CONST),
+        SD_BUS_PROPERTY("ConsistencyLevel", "q", property_get_consistency_level, 0, CONST),
+        SD_BUS_PROPERTY("HasAssociatedLog", "b", property_get_has_associated_log, 0, CONST),
         SD_BUS_PROPERTY("CreationTime", "t", property_get_creation_time, 0, CONST),
         SD_BUS_VTABLE_END
 };
@@ -137,9 +199,12 @@ static const sd_bus_vtable group_rows[] = {
 
 static const BusInterface collection_interfaces[] = {{COLLECTION, collection_rows}, {NULL, NULL}};
 static const BusInterface group_interfaces[] = {{GROUP, group_rows}, {NULL, NULL}};
+static const BusInterface point_group_interfaces[] = {{POINTS, point_group_rows}, {NULL, NULL}};
 
 static const BusInterface *interfaces_of(const CollectionObject *object) {
-        return is_group(object) ? group_interfaces : collection_interfaces;
+        if (object->collection->kind == COLLECTION_OF_POINTS)
+                return point_group_interfaces;
+        return collection_is_group(object->collection) ? group_interfaces : collection_interfaces;
 }
 
 static int find_object(sd_bus *bus,
@@ -167,7 +232,7 @@ static int enumerate_objects(sd_bus *bus,
         while (nodes && g_hash_table_iter_next(&iter, NULL, &value)) {
                 const CollectionObject *object = value;
 
-                if (is_group(object) == g_str_equal(prefix, PATH_SNAPSHOT_COLLECTIONS))
+                if (g_str_equal(prefix, faces[object->collection->kind].prefix))
                         nodes[n++] = strdup(object->path);
         }
         *ret_nodes = nodes;
@@ -188,10 +253,15 @@ int collection_publish(Manager *manager) {
         int r = publish(manager, PATH_COLLECTIONS, COLLECTION,
                         operation_vtable("Collection", collection_rows, method_operation));
 
-        if (r < 0)
-                return r;
-        return publish(manager, PATH_SNAPSHOT_COLLECTIONS, GROUP,
-                        operation_vtable("SnapshotCollection", group_rows, method_operation));
+        if (r >= 0)
+                r = publish(manager, PATH_SNAPSHOT_COLLECTIONS, GROUP,
+                                operation_vtable("SnapshotCollection", group_rows,
+                                                method_operation));
+        if (r >= 0)
+                r = publish(manager, PATH_REFERENCE_POINT_COLLECTIONS, POINTS,
+                                operation_vtable("ReferencePointCollection", point_group_rows,
+                                                method_operation));
+        return r;
 }
 
 int collection_append_all(Manager *manager, sd_bus_message *message) {
@@ -224,5 +294,5 @@ void collection_emit_added(CollectionObject *object) {
 
 void collection_emit_removed(CollectionObject *object) {
         check(object, sd_bus_emit_interfaces_removed(object->manager->bus, object->path,
-                                      is_group(object) ? GROUP : COLLECTION, NULL));
+                                      faces[object->collection->kind].interface, NULL));
 }

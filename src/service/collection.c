@@ -13,11 +13,13 @@
 
 #define COLLECTION "org.virtask1.Collection"
 #define GROUP      "org.virtask1.SnapshotCollection"
+#define POINTS     "org.virtask1.ReferencePointCollection"
 
 static const PublishedProperty collection_properties[] = {
                 {COLLECTION, "ElementName"},
                 {COLLECTION, "Members"},
                 {COLLECTION, "SnapshotCollections"},
+                {COLLECTION, "ReferencePointCollections"},
                 {NULL, NULL},
 };
 
@@ -28,19 +30,42 @@ static const PublishedProperty group_properties[] = {
                 {NULL, NULL},
 };
 
+static const PublishedProperty point_group_properties[] = {
+                {POINTS, "ElementName"},
+                {POINTS, "Collection"},
+                {POINTS, "ReferencePoints"},
+                {NULL, NULL},
+};
+
+static const PublishedProperty *const properties_of[] = {
+                [COLLECTION_OF_MACHINES] = collection_properties,
+                [COLLECTION_OF_COLLECTIONS] = collection_properties,
+                [COLLECTION_OF_SNAPSHOTS] = group_properties,
+                [COLLECTION_OF_POINTS] = point_group_properties,
+};
+
 static CollectionObject *find(Manager *manager, const char *id) {
         return g_hash_table_lookup(manager->collections, id);
 }
 
 static bool is_group(const CollectionObject *object) {
-        return object->collection->kind == COLLECTION_OF_SNAPSHOTS;
+        return collection_is_group(object->collection);
+}
+
+static char *path_of(const Collection *collection) {
+        if (collection->kind == COLLECTION_OF_POINTS)
+                return bus_path_reference_point_collection(collection->id);
+        if (collection->kind == COLLECTION_OF_SNAPSHOTS)
+                return bus_path_snapshot_collection(collection->id);
+        return bus_path_collection(collection->id);
 }
 
 CollectionObject *collection_at_path(Manager *manager, const char *path) {
         char id[UUID_STRING_SIZE];
         CollectionObject *object;
 
-        if (!bus_path_to_collection(path, id) && !bus_path_to_snapshot_collection(path, id))
+        if (!bus_path_to_collection(path, id) && !bus_path_to_snapshot_collection(path, id) &&
+                        !bus_path_to_reference_point_collection(path, id))
                 return NULL;
         object = find(manager, id);
         return object && g_str_equal(object->path, path) ? object : NULL;
@@ -51,10 +76,9 @@ static CollectionObject *object_new(Manager *manager, Collection *collection) {
 
         object->manager = manager;
         object->collection = collection_ref(collection);
-        object->path = is_group(object) ? bus_path_snapshot_collection(collection->id)
-                                        : bus_path_collection(collection->id);
+        object->path = path_of(collection);
         publication_init(&object->publication, manager->publisher, object->path,
-                        is_group(object) ? group_properties : collection_properties);
+                        properties_of[collection->kind]);
         g_hash_table_insert(manager->collections, object->collection->id, object);
         return object;
 }
@@ -94,6 +118,8 @@ static void touch_snapshot(Manager *manager, const CollectionMember *member) {
 static void index_group(Manager *manager, const CollectionObject *object, bool come) {
         const GPtrArray *members = object->collection->members;
 
+        if (object->collection->kind != COLLECTION_OF_SNAPSHOTS)
+                return;
         for (unsigned i = 0; i < members->len; i++) {
                 const CollectionMember *member = members->pdata[i];
                 g_autofree char *key = key_of(member->uuid, member->snapshot);
@@ -113,7 +139,10 @@ static void touch_origin(Manager *manager, const CollectionObject *group) {
         CollectionObject *origin = find(manager, group->collection->origin);
 
         if (origin)
-                publication_touch(&origin->publication, COLLECTION_PROPERTY_SNAPSHOT_COLLECTIONS);
+                publication_touch(&origin->publication,
+                                group->collection->kind == COLLECTION_OF_POINTS
+                                                ? COLLECTION_PROPERTY_REFERENCE_POINT_COLLECTIONS
+                                                : COLLECTION_PROPERTY_SNAPSHOT_COLLECTIONS);
 }
 
 /* Those whose Collection has come or gone. */
@@ -154,22 +183,25 @@ static void replace(Manager *manager, CollectionObject *object, Collection *coll
         collection_unref(object->collection);
         object->collection = collection_ref(collection);
         g_hash_table_insert(manager->collections, object->collection->id, object);
-        /* In both tables the first is the name; what a group holds does not change. */
+        /* In all tables the first is the name; what a group holds does not change. */
         publication_touch(&object->publication, renamed ? COLLECTION_PROPERTY_NAME : 0);
         if (!is_group(object))
                 publication_touch(&object->publication, COLLECTION_PROPERTY_MEMBERS);
 }
 
+/* One of another kind with the same ID is another one. */
 static void take_away_gone(Manager *manager, const GPtrArray *all) {
         g_autoptr(GHashTable) there = g_hash_table_new(g_str_hash, g_str_equal);
         g_autoptr(GList) objects = g_hash_table_get_values(manager->collections);
 
         for (unsigned i = 0; i < all->len; i++)
-                g_hash_table_add(there, ((Collection *) all->pdata[i])->id);
+                g_hash_table_insert(there, ((Collection *) all->pdata[i])->id, all->pdata[i]);
         for (GList *link = objects; link; link = link->next) {
                 CollectionObject *object = link->data;
 
-                if (!g_hash_table_contains(there, object->collection->id))
+                const Collection *now = g_hash_table_lookup(there, object->collection->id);
+
+                if (!now || now->kind != object->collection->kind)
                         take_away(manager, object);
         }
 }

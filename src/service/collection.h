@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A collection on the bus, also one of snapshots. Loop. */
+/* A collection on the bus, also one of snapshots or reference points. Loop. */
 
 #include "bus/publisher.h"
 #include "collection/collection.h"
@@ -13,12 +13,13 @@ enum {
         COLLECTION_PROPERTY_NAME = 1 << 0,
         COLLECTION_PROPERTY_MEMBERS = 1 << 1,
         COLLECTION_PROPERTY_SNAPSHOT_COLLECTIONS = 1 << 2,
+        COLLECTION_PROPERTY_REFERENCE_POINT_COLLECTIONS = 1 << 3,
 };
 
 enum {
         GROUP_PROPERTY_NAME = 1 << 0,
         GROUP_PROPERTY_COLLECTION = 1 << 1,
-        GROUP_PROPERTY_SNAPSHOTS = 1 << 2,
+        GROUP_PROPERTY_SNAPSHOTS = 1 << 2, /* or ReferencePoints */
 };
 
 struct CollectionObject {
@@ -36,7 +37,7 @@ void collection_load_all(Manager *manager);
 void collection_refresh(Manager *manager);
 void collection_free_all(Manager *manager);
 
-/* The snapshots of a machine have come or gone. */
+/* The snapshots or reference points of a machine have come or gone. */
 void collection_snapshots_changed(Manager *manager, const char *uuid);
 
 /* NULL if there is none. */

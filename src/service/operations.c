@@ -48,5 +48,10 @@ const Operation *const operations[] = {
                 &operation_group_destroy,
                 &operation_group_export,
                 &operation_group_rename,
+                &operation_group_convert,
+                &operation_collection_point,
+                &operation_point_group_destroy,
+                &operation_point_group_remove_data,
+                &operation_point_group_export,
                 NULL,
 };

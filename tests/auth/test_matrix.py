@@ -82,12 +82,19 @@ TABLE = {
         'Rename': Row('configure', 'running', 's', ('other',)),
         'Destroy': Row('configure', 'running'),
         'CreateSnapshot': Row('snapshot', 'running', 'qa{sv}', (1, {})),
+        'CreateReferencePoint': Row('snapshot', 'running', 'qa{sv}', (2, {})),
     },
     'SnapshotCollection': {
         'Apply': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'Destroy': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
         'ExportSnapshot': Row('export', 'running', 'sa{sv}', ('/nowhere', {})),
         'Rename': Row('configure', 'running', 's', ('other',)),
+        'ConvertToReferencePoint': Row('snapshot', 'running', 'a{sv}', ({},)),
+    },
+    'ReferencePointCollection': {
+        'Destroy': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'RemoveAssociatedData': Row('snapshot-apply', 'running', 'a{sv}', ({},)),
+        'ExportReferencePoint': Row('export', 'running', 'sa{sv}', ('/nowhere', {})),
     },
     'Task': {
         'Cancel': Row('cancel-others', 'unfinished'),
@@ -115,7 +122,7 @@ CALLERS = {
     'denied-with-the-flag': (DENIED, True, DENIED_NAME),
 }
 
-GROUPS = ('Collection', 'SnapshotCollection')
+GROUPS = {'Collection': None, 'SnapshotCollection': 'snapshots', 'ReferencePointCollection': 'reference-points'}  # what of
 ON_MACHINES = (VM, 'SnapshotService', 'ReferencePointService')
 RECOVERY, POINT = 32768, 32769  # types of snapshots
 STATES = ('turned-off', 'saved', 'running', 'paused')
@@ -137,10 +144,12 @@ class MatrixHouse(House):
     def __init__(self, scratch):
         machines = {self.name(interface, method, caller): row.state for interface in (*ON_MACHINES, 'Snapshot', 'ReferencePoint', *GROUPS)
                     for method, row in TABLE[interface].items() for caller in CALLERS}
-        snapshots = {self.name(interface, method, caller): ['s1'] for interface in ('Snapshot', 'ReferencePoint', 'SnapshotCollection')
+        snapshots = {self.name(interface, method, caller): ['s1'] for interface in ('Snapshot', 'ReferencePoint', 'SnapshotCollection', 'ReferencePointCollection')
                      for method in TABLE[interface] for caller in CALLERS}
-        notes = {self.name('ReferencePoint', method, caller): {'s1': POINT} for method in TABLE['ReferencePoint'] for caller in CALLERS}
-        notes.update({self.name('Snapshot', 'ConvertToReferencePoint', caller): {'s1': RECOVERY} for caller in CALLERS}, open={'s2': POINT})
+        notes = {self.name(interface, method, caller): {'s1': POINT} for interface in ('ReferencePoint', 'ReferencePointCollection')
+                 for method in TABLE[interface] for caller in CALLERS}
+        notes.update({self.name(interface, 'ConvertToReferencePoint', caller): {'s1': RECOVERY} for interface in ('Snapshot', 'SnapshotCollection')
+                      for caller in CALLERS}, open={'s2': POINT})
         self._collections = {}
         machines.update({f'state-{state}': state for state in STATES}, open='running', tasks='running')
         super().__init__(scratch, machines, snapshots={**snapshots, 'open': ['s1', 's2']}, notes=notes)
@@ -155,13 +164,13 @@ class MatrixHouse(House):
 
     def prepare(self, state):
         """A collection for each of their methods and callers, with the machine of that name."""
-        for interface in GROUPS:
+        for interface, kind in GROUPS.items():
             for method in (*TABLE[interface], 'open'):
                 for caller in CALLERS if method != 'open' else ('',):
                     name = self.name(interface, method, caller)
                     machines = [self.uuid(name)] if method not in ('AddMember', 'open') else []
                     self._collections[name] = fakes.collection_file(
-                        state, 5000 + len(self._collections), name, machines, ['s1'][:len(machines)] if interface != 'Collection' else None)
+                        state, 5000 + len(self._collections), name, machines, kind and ['s1'][:len(machines)], kind)
 
     def methods(self):
         """What the objects have, as they say themselves."""

@@ -109,17 +109,17 @@ def uuid_of(number):
     return f'00000000-0000-4000-8000-{number:012x}'
 
 
-def collection_file(state, number, name, machines=(), snapshots=None):
-    """A collection as the daemon keeps it, for one that is yet to start; of snapshots, if these are given. Its path."""
+def collection_file(state, number, name, machines=(), snapshots=None, kind='snapshots'):
+    """A collection as the daemon keeps it, for one that is yet to start; of snapshots or another kind of them, if these are given. Its path."""
     directory = state / 'collections'
     directory.mkdir(mode=0o700, exist_ok=True)
-    lines = ['[Collection]', f'Kind={"machines" if snapshots is None else "snapshots"}', f'Name={name}',
+    lines = ['[Collection]', f'Kind={"machines" if snapshots is None else kind}', f'Name={name}',
              f'Members={"".join(f"{machine};" for machine in machines)}']
     if snapshots is not None:
         lines += [f'Snapshots={"".join(f"{snapshot};" for snapshot in snapshots)}', f'Origin={uuid_of(0)}', 'Type=1', 'Consistency=2']
     (directory / f'{uuid_of(number)}.collection').write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    kind = 'collection' if snapshots is None else 'snapshotcollection'
-    return f'{ROOT}/{kind}/_{uuid_of(number).replace("-", "_")}'
+    prefix = 'collection' if snapshots is None else {'snapshots': 'snapshotcollection', 'reference-points': 'referencepointcollection'}[kind]
+    return f'{ROOT}/{prefix}/_{uuid_of(number).replace("-", "_")}'
 
 
 def snapshot(name, parent=None, after=0, notes='', memory=False, current=False):

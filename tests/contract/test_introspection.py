@@ -16,6 +16,7 @@ OBJECTS = {
     'referencepoint': {'org.virtask1.ReferencePoint'},
     'collection': {'org.virtask1.Collection'},
     'snapshotcollection': {'org.virtask1.SnapshotCollection'},
+    'referencepointcollection': {'org.virtask1.ReferencePointCollection'},
     'task': {'org.virtask1.Task', 'org.virtask1.ConcreteJob'},
 }
 
@@ -62,14 +63,17 @@ def ours(text):
             if interface.get('name').startswith('org.virtask1.')}
 
 
-def restarted_with_a_group(daemon, collection):
+def restarted_with_groups(daemon, collection, **kinds):
     """libvirt's test driver has no disks to take snapshots of."""
     origin = collection.rpartition('/_')[2].replace('_', '-')
-    group = str(uuid.uuid4())
-    (daemon.state / f'collections/{group}.collection').write_text(
-        f'[Collection]\nKind=snapshots\nName=group\nMembers=\nSnapshots=\nOrigin={origin}\nType=1\n', encoding='utf-8')
+    paths = {}
+    for place, kind in kinds.items():
+        group = str(uuid.uuid4())
+        (daemon.state / f'collections/{group}.collection').write_text(
+            f'[Collection]\nKind={kind}\nName=group\nMembers=\nSnapshots=\nOrigin={origin}\nType=1\n', encoding='utf-8')
+        paths[place] = f'{ROOT}/{place}/_{group.replace("-", "_")}'
     daemon.restart()
-    return f'{ROOT}/snapshotcollection/_{group.replace("-", "_")}'
+    return paths
 
 
 @pytest.fixture
@@ -83,9 +87,9 @@ def paths(client, start_daemon, tmp_path):
     task = client.call(vm, 'VirtualMachine', 'Startup', 'a{sv}', {})
     client.wait_task(task)
     collection = client.call(MANAGER, 'Manager', 'DefineCollection', 'ssqa{sv}', 'some', '', 0, {})
-    group = restarted_with_a_group(daemon, collection)
+    groups = restarted_with_groups(daemon, collection, snapshotcollection='snapshots', referencepointcollection='reference-points')
     return {'manager': MANAGER, 'vm': vm, 'snapshot': f'{vm}/snapshot/s1', 'referencepoint': f'{vm}/referencepoint/p1', 'task': task,
-            'collection': collection, 'snapshotcollection': group}
+            'collection': collection, **groups}
 
 
 @pytest.mark.parametrize('kind', OBJECTS)

@@ -79,7 +79,7 @@ def test_a_collection_is_kept(house, pair):
     for guest in (pair[1], pair[0], pair[1]):
         collection.call('AddMember', 'o', guest.path)
     expected = {'CollectionID': collection.path.rpartition('/_')[2].replace('_', '-'), 'ElementName': 'shop', 'Type': MACHINES,
-                'Members': [pair[1].path, pair[0].path], 'SnapshotCollections': []}
+                'Members': [pair[1].path, pair[0].path], 'SnapshotCollections': [], 'ReferencePointCollections': []}
     assert house.client.get_all(collection.path, 'Collection') == expected
     collection.call('Rename', 's', 'läden')
     house.client.wait_signal('PropertiesChanged', collection.path, lambda signal: signal.changed.get('ElementName') == 'läden', seen)

@@ -121,6 +121,30 @@ static void all_survives_a_reload(void) {
         collection_store_free(store);
 }
 
+static void one_of_snapshots_becomes_one_of_reference_points(void) {
+        auto_directory directory = test_directory_new();
+        CollectionStore *store = open_store(directory);
+        g_autoptr(Collection) made = collection_new(COLLECTION_OF_SNAPSHOTS, ID(1), "a");
+        g_autoptr(Collection) changed = NULL, read = NULL;
+
+        g_strlcpy(made->origin, ID(2), sizeof(made->origin));
+        collection_add(made, VM(1), "s");
+        g_assert_true(collection_is_group(made));
+        g_assert_true(collection_store_put(store, made, NULL));
+        changed = collection_copy(made);
+        changed->kind = COLLECTION_OF_POINTS;
+        g_assert_true(collection_store_put(store, changed, NULL));
+        collection_store_free(store);
+
+        store = open_store(directory);
+        read = collection_store_find(store, ID(1), NULL);
+        g_assert_cmpint(read->kind, ==, COLLECTION_OF_POINTS);
+        g_assert_true(collection_is_group(read));
+        g_assert_cmpstr(read->origin, ==, ID(2));
+        g_assert_cmpstr(collection_snapshot_of(read, VM(1)), ==, "s");
+        collection_store_free(store);
+}
+
 static void as_many_members_as_may_be_survive_a_reload(void) {
         auto_directory directory = test_directory_new();
         CollectionStore *store = open_store(directory);
@@ -324,6 +348,7 @@ int main(int argc, char **argv) {
         ADD(members_come_and_go_in_order);
         ADD(a_copy_is_another_one);
         ADD(all_survives_a_reload);
+        ADD(one_of_snapshots_becomes_one_of_reference_points);
         ADD(as_many_members_as_may_be_survive_a_reload);
         ADD(a_file_that_makes_no_sense_is_skipped_and_stays);
         ADD(what_can_not_be_written_changes_nothing);

@@ -8,7 +8,8 @@
 
 #define SNAPSHOT "/org/virtask1/vm/_1/snapshot/s"
 #define UUID     "00000000-0000-4000-8000-000000000001"
-#define BASE     "/org/virtask1/vm/_00000000_0000_4000_8000_000000000001/referencepoint/r"
+#define MACHINE  "/org/virtask1/vm/_00000000_0000_4000_8000_000000000001"
+#define BASE     MACHINE "/referencepoint/r"
 
 static sd_bus *bus;
 static GError *error;
@@ -158,7 +159,7 @@ static void a_group_has_settings_of_its_own(void) {
         g_assert_true(parse_as(own, test_message(bus, "sa{sv}", "/srv", 2, "BackupIntent", "y", 2,
                                                     "CopyVmStorage", "b", 0)));
         g_assert_cmpuint(request.intent, ==, EXPORT_MERGE);
-        export_request_for_part(&request, &part);
+        export_request_for_part(&request, UUID, &part);
         g_assert_cmpuint(part.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
         g_assert_cmpuint(part.intent, ==, EXPORT_MERGE);
         g_assert_cmpstr(part.directory, ==, "/srv");
@@ -219,6 +220,36 @@ static void a_reference_point_has_settings_of_its_own(void) {
         assert_error(error, INVALID_ARGUMENT);
 }
 
+static void a_group_of_reference_points_has_settings_of_its_own(void) {
+        Parse own = export_request_parse_for_point_group;
+        const char *group = "/org/virtask1/referencepointcollection/_"
+                            "00000000_0000_4000_8000_000000000009";
+        ExportRequest part = {0};
+
+        g_assert_true(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv", 2, "BaseReferencePointCollection",
+                                             "o", group, "VirtualMachinesToDisksToExport", "a{oas}",
+                                             1, MACHINE, 2, "vda", "vdb")));
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_ONE_SNAPSHOT_FOR_BACKUP);
+        g_assert_cmpstr(request.base, ==, group);
+        export_request_for_part(&request, UUID, &part);
+        g_assert_cmpuint(g_strv_length(part.included), ==, 2);
+        g_assert_cmpstr(part.included[1], ==, "vdb");
+        g_assert_null(part.base);
+        export_request_clear(&part);
+        part = (ExportRequest){0};
+        export_request_for_part(&request, "00000000-0000-4000-8000-000000000002", &part);
+        g_assert_null(part.included);
+        export_request_clear(&part);
+        g_assert_false(parse_as(own, test_message(bus, "sa{sv}", "/srv", 1,
+                                                     "BaseReferencePointCollection", "o", BASE)));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_as(own,
+                        test_message(bus, "sa{sv}", "/srv", 1, "VirtualMachinesToDisksToExport",
+                                        "a{oas}", 1, BASE, 1, "vda")));
+        assert_error(error, INVALID_ARGUMENT);
+}
+
 int main(int argc, char **argv) {
         int status;
 
@@ -235,6 +266,7 @@ int main(int argc, char **argv) {
         ADD(a_group_has_settings_of_its_own);
         ADD(the_snapshot_is_one_of_the_machine);
         ADD(a_reference_point_has_settings_of_its_own);
+        ADD(a_group_of_reference_points_has_settings_of_its_own);
         status = g_test_run();
         g_clear_error(&error);
         export_request_clear(&request);

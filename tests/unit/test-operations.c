@@ -16,7 +16,7 @@ static bool has_no_task(const Operation *operation) {
 static void each_row_is_complete(void) {
         const char *const interfaces[] = {"VirtualMachine", "SnapshotService", "Snapshot",
                         "ReferencePointService", "ReferencePoint", "Manager", "Collection",
-                        "SnapshotCollection", NULL};
+                        "SnapshotCollection", "ReferencePointCollection", NULL};
 
         for (unsigned i = 0; operations[i]; i++) {
                 const Operation *operation = operations[i];
