@@ -124,6 +124,16 @@ def test_the_guest_is_frozen_for_the_moment_of_the_snapshot(machine, kind):
     assert before <= system.count < after
 
 
+def test_a_reference_point_of_a_frozen_guest(machine):
+    begin = len(machine.guest.lines)
+    point = machine.take_point(ConsistencyLevel=1)
+    machine.guest.wait_line('hook thaw', begin)
+    assert machine.guest.hooks(begin) == ['freeze', 'thaw']
+    assert machine.client.get(point, 'ReferencePoint', 'ConsistencyLevel') == 1
+    FileSystem(machine, point).assert_clean()
+    machine.destroy_point(point)
+
+
 def test_a_crash_consistent_snapshot_has_a_journal_to_be_recovered(machine):
     begin = len(machine.guest.lines)
     path = machine.take(DISKS)

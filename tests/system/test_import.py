@@ -188,6 +188,21 @@ def test_snapshots_can_be_applied(house, machine, directory):
     assert back.paths == []
 
 
+def test_reference_points_come_along(house, machine, directory):
+    machine.take_point(ElementName='point')
+    machine.take(DISKS, ElementName='snapshot')
+    write(machine, 2)
+    bundle = export(machine, directory)
+    delete(machine)
+    back = import_(house, bundle, Name=f'{machine.guest.name}-2', GenerateNewSystemIdentifier=True)
+    [point], [snapshot] = back.points, back.paths
+    assert point == f'{back.guest.path}/referencepoint/point' and back.get(snapshot)['Parent'] == '/'
+    back.destroy_point(point)
+    back.do(snapshot, 'Destroy')
+    run('qemu-io', '-r', '-f', 'qcow2', '-c', 'read -P 2 2M 1M', back.images()['hdb'][0])
+    delete(back)
+
+
 TPM = "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>"
 USUAL = """<interface type='user'><model type='virtio'/></interface><graphics type='vnc' autoport='yes'/><video><model type='virtio'/></video>
 <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>

@@ -215,6 +215,21 @@ def test_a_recovery_snapshot_becomes_one(house, machine, state):
     machine.assert_whole()
 
 
+def test_the_variables_of_the_firmware_stay(house):
+    """For an export, also of one that was a snapshot. A guest that runs is stopped for the moment."""
+    machine = Points(house, house.register(f'uefi{next(numbers)}x', boot=False, memory=128, uefi=True))
+    house.do(machine.guest, 'Startup')
+    snapshot, point = machine.take(RECOVERY), machine.take_point()
+    assert house.client.wait_task(machine.convert(snapshot))['ResultName'] == 'success'
+    assert machine.state_files() == {'snapshot-1.nvram', 'reference-point-1.nvram'}
+    machine.assert_whole()
+    house.do(machine.guest, 'TurnOff')
+    for path in machine.points:
+        machine.destroy_point(path)
+    assert point not in machine.points and machine.state_files() == set()
+    machine.assert_whole()
+
+
 def test_what_can_not_be(house, machine):
     assert machine.refused(1) == 'NotSupported'
     assert machine.refused(0) == machine.refused(3) == machine.refused(2, ConsistencyLevel=3) == 'InvalidArgument'
