@@ -2,6 +2,7 @@
 """Who may know whom (docs/ARCHITECTURE.md), and headers that stand alone."""
 
 import functools
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -88,3 +89,14 @@ def test_a_header_stands_alone(header):
 @pytest.mark.parametrize('path', [*SOURCES, *CLIENT_SOURCES], ids=relative)
 def test_a_file_names_its_licence_first(path):
     assert path.read_text(encoding='utf-8').startswith('/* SPDX-License-Identifier: LGPL-2.1-or-later */\n')
+
+
+def test_each_test_belongs_to_one_step_of_the_check():
+    spec = importlib.util.spec_from_file_location('check', SOURCE / 'tools/check.py')
+    check = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check)
+    tests = SOURCE / 'tests'
+    steps = [path for patterns in check.OUTSIDE.values() for pattern in patterns for found in sorted(tests.glob(pattern))
+             for path in ([found] if found.suffix else sorted(found.glob('test_*.py')))]
+    assert sorted(steps) == sorted(path for path in tests.glob('*/test_*.py'))
+    assert {path.name for path in steps} >= set(check.SLOW)
