@@ -26,7 +26,7 @@
 #define BLOCK_LENGTH (UINT64_C(1) << 20)
 #define BLOCKS       12U
 #define WINDOW_MIN   (UINT64_C(1) << 20)
-#define WINDOW_MAX   (UINT64_C(8) << 20)
+#define WINDOW_MAX   (UINT64_C(32) << 20)
 #define WAIT_SHORT   (G_USEC_PER_SEC / 50)
 #define WAIT_LONG    (G_USEC_PER_SEC / 10)
 
