@@ -186,6 +186,7 @@ static void the_snapshot_is_one_of_the_machine(void) {
                         2, "CopySnapshotConfiguration", "y", 2, "SnapshotVirtualSystem", "o", own));
         g_assert_true(export_request_find_snapshot(&request, uuid, &id, &error));
         g_assert_cmpstr(id, ==, "s 1");
+        g_clear_pointer(&id, g_free);
         g_assert_true(!export_request_find_snapshot(
                         &request, "e2c00000-0000-4000-8000-000000000002", &id, &error));
         assert_error(error, NO_SUCH_SNAPSHOT);
