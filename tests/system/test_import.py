@@ -439,17 +439,23 @@ def large(house, machine, directory):
     return bundle
 
 
-def wait_half(house, bundle):
-    """An import of which a part is copied."""
+def begin_halfway(house, bundle):
+    """An import whose worker has begun to copy, and is stopped; the worker too."""
     task = begin(house, bundle)
-    house.client.wait(lambda: house.client.get(task, 'Task', 'BytesDone') > 8 << 20 or house.client.get(task, 'Task', 'IsComplete'), what='bytes')
-    return task
+    while not house.client.get(task, 'Task', 'IsComplete'):
+        for pid in workers(house):
+            if b'extract' in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes():
+                os.kill(pid, signal.SIGSTOP)
+                return task, pid
+        house.pass_time(0.001)  # nobody tells of that
+    raise AssertionError('too late')
 
 
 def test_one_that_is_cancelled_leaves_nothing(house, large):
     before = everything(house)
-    task = wait_half(house, large)
+    task, pid = begin_halfway(house, large)
     house.client.call(task, 'Task', 'Cancel')
+    os.kill(pid, signal.SIGCONT)
     assert house.client.wait_task(task)['ResultName'] == 'cancelled'
     assert everything(house) == before
     import_(house, large)
@@ -457,9 +463,8 @@ def test_one_that_is_cancelled_leaves_nothing(house, large):
 
 def test_a_killed_worker_leaves_nothing(house, large):
     before = everything(house)
-    task = wait_half(house, large)
-    for pid in workers(house):
-        os.kill(pid, signal.SIGKILL)
+    task, pid = begin_halfway(house, large)
+    os.kill(pid, signal.SIGKILL)
     assert house.client.wait_task(task)['ResultName'] == 'unexpected-error'
     assert everything(house) == before
     import_(house, large)
@@ -467,7 +472,7 @@ def test_a_killed_worker_leaves_nothing(house, large):
 
 def test_a_killed_daemon_leaves_nothing(house, large):
     before = everything(house)
-    task = wait_half(house, large)
+    task, _ = begin_halfway(house, large)
     house.daemon.kill()
     house.daemon.start()
     assert house.client.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'
