@@ -48,7 +48,7 @@ typedef struct Request {
         bool queue; /* wait for a busy machine */
         bool force; /* cancel what holds the machine, do not wait for it, and use LANE_URGENT */
         /* Not for parse(), request_store() and so on: they come and go by themselves. */
-        char *snapshot;   /* id of the snapshot that the operation is called on; NULL: none */
+        char *snapshot;   /* id of the snapshot or reference point that it is of; NULL: none */
         char *collection; /* the same of a collection, also one of snapshots */
 } Request;
 
