@@ -242,8 +242,10 @@ static bool find_id(const char *path, const char *uuid, char **ret_id, GError **
 
 bool export_request_find_snapshot(
                 const ExportRequest *request, const char *uuid, char **ret_id, GError **error) {
+        if (!request->common.snapshot && request->snapshot)
+                return find_id(request->snapshot, uuid, ret_id, error);
         *ret_id = g_strdup(request->common.snapshot);
-        return *ret_id || !request->snapshot || find_id(request->snapshot, uuid, ret_id, error);
+        return true;
 }
 
 bool export_request_find_base(
@@ -251,7 +253,6 @@ bool export_request_find_base(
         char own[UUID_STRING_SIZE];
         g_autofree char *id = NULL;
 
-        *ret_id = NULL;
         if (!request->base || (bus_path_to_reference_point(request->base, own, &id) &&
                                               g_str_equal(own, uuid))) {
                 *ret_id = g_steal_pointer(&id);
