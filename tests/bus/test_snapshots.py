@@ -6,8 +6,8 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from fakes import CREATED, DEFINITION, JOB, OFF, RUNNING, VM, machine_path, options, settle_signals, snapshot, snapshot_path, start, \
-    uuid_of, wait_at, with_snapshots
+from fakes import CREATED, DEFINITION, JOB, OFF, RUNNING, VM, machine_path, options, point_path, settle_signals, snapshot, snapshot_path, start, \
+    uuid_of, wait_at, with_notes, with_snapshots
 from harness import BUILD, ROOT
 
 SNAPSHOT = 'Snapshot'
@@ -18,9 +18,10 @@ MACHINE = machine_path(0)
 @pytest.fixture
 def start_with(scratch, start_fake):
     """Starts a daemon with one machine, m0, that has these snapshots."""
-    def start_one(*snapshots, state=RUNNING):
+    def start_one(*snapshots, state=RUNNING, notes=None):
         path = scratch / 'machine.xml'
-        definition = with_snapshots(DEFINITION.format(name='m0', uuid=uuid_of(0), state=state), *snapshots)
+        definition = DEFINITION.format(name='m0', uuid=uuid_of(0), state=state)
+        definition = with_snapshots(with_notes(definition, notes) if notes else definition, *snapshots)
         path.write_text(f'<node>\n{definition}</node>\n', encoding='utf-8')
         return start_fake(f'test://{path}')
     return start_one
@@ -264,3 +265,41 @@ def test_a_machine_that_goes_takes_its_snapshots_along(start_with, client):
     assert sorted(interface for interface in removed[2][1] if interface.startswith('org.virtask1.')) == \
         ['org.virtask1.ReferencePointService', 'org.virtask1.SnapshotService', 'org.virtask1.VirtualMachine']
     assert not [path_ for path_ in client.objects() if path_.startswith(MACHINE)]
+
+
+# --- Reference points ---
+
+POINT = 32769
+
+
+@pytest.fixture
+def line(start_with):
+    """first ── point ── second ── last point, which libvirt calls the current one."""
+    return start_with(snapshot('s1'), snapshot('p 1', 's1', 10), snapshot('s2', 'p 1', 20), snapshot('p2', 's2', 30, current=True),
+                      state=OFF, notes={'p 1': POINT, 'p2': POINT})
+
+
+def test_a_reference_point_is_left_out_of_the_line(line, client):
+    assert client.get(MACHINE, VM, 'Snapshots') == [path('s1'), path('s2')]
+    assert client.get(MACHINE, VM, 'CurrentSnapshot') == path('s2') and client.get(path('s2'), SNAPSHOT, 'IsCurrent')
+    assert client.get(path('s2'), SNAPSHOT, 'Parent') == path('s1') and client.get(path('s1'), SNAPSHOT, 'Children') == [path('s2')]
+    points = [point_path(MACHINE, 'p 1'), point_path(MACHINE, 'p2')]
+    assert client.get(MACHINE, 'ReferencePointService', 'ReferencePoints') == points
+    assert client.get(points[0], 'ReferencePoint', 'InstanceID') == f'{uuid_of(0)}/p 1'
+    assert sorted(children(client, MACHINE)) == ['referencepoint', 'snapshot']
+    assert [f'{MACHINE}/referencepoint/{name}' for name in children(client, f'{MACHINE}/referencepoint')] == points
+    assert set(points) <= set(client.objects())
+
+
+@pytest.mark.parametrize('name', ['s1', 'p3', 'p_31'])
+def test_what_is_no_reference_point(line, client, name):
+    error = client.error(f'{MACHINE}/referencepoint/{name}', 'ReferencePoint', 'Destroy', 'a{sv}', {})
+    assert error.short == 'UnknownObject'
+    assert client.error(path('p2'), SNAPSHOT, 'Destroy', 'a{sv}', {}).short == 'UnknownObject'
+
+
+def test_reference_points_go_with_their_machine(line, client):
+    client.wait_task(start(client, MACHINE, 'Delete'))
+    client.wait_signal('InterfacesRemoved', where=lambda signal: signal.arguments[0] == MACHINE)
+    removed = [signal.arguments[0] for signal in client.signals if signal.member == 'InterfacesRemoved']
+    assert removed == [point_path(MACHINE, 'p2'), point_path(MACHINE, 'p 1'), path('s2'), path('s1'), MACHINE]
