@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Exports of machines, and whether they are whole."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -53,13 +54,15 @@ def sources(path):
     return [source.get('file') for source in ElementTree.parse(path).getroot().findall('.//devices/disk/source')]
 
 
-def workers(house):
-    """Processes of the daemon that write bundles."""
+def workers(house, verb=''):
+    """Processes of the daemon that work on bundles."""
     found = []
     for task in pathlib.Path(f'/proc/{house.daemon.pid}/task').iterdir():
-        for child in (task / 'children').read_text(encoding='ascii').split():
-            if b'virtask-bundle' in pathlib.Path(f'/proc/{child}/cmdline').read_bytes():
-                found.append(int(child))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may have ended just now
+            for child in (task / 'children').read_text(encoding='ascii').split():
+                command = pathlib.Path(f'/proc/{child}/cmdline').read_bytes()
+                if b'virtask-bundle' in command and verb.encode() in command:
+                    found.append(int(child))
     return found
 
 

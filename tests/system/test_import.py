@@ -443,10 +443,9 @@ def begin_halfway(house, bundle):
     """An import whose worker has begun to copy, and is stopped; the worker too."""
     task = begin(house, bundle)
     while not house.client.get(task, 'Task', 'IsComplete'):
-        for pid in workers(house):
-            if b'extract' in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes():
-                os.kill(pid, signal.SIGSTOP)
-                return task, pid
+        for pid in workers(house, 'extract'):
+            os.kill(pid, signal.SIGSTOP)
+            return task, pid
         house.pass_time(0.001)  # nobody tells of that
     raise AssertionError('too late')
 
