@@ -199,7 +199,8 @@ static bool write_bundle(Job *job, const char *snapshot, GError **error) {
         return true;
 }
 
-/* The export is whole even if the snapshot can't be destroyed, and the machine is not as it was. */
+/* The export is whole even if the snapshot can't be destroyed, and the machine is not as it was. If
+ * the connection was lost, the error says so, and export_settle() does it. */
 static bool write_live(Job *job, GError **error) {
         const ExportRequest *request = job->request;
         g_autofree char *snapshot = NULL;
@@ -215,6 +216,10 @@ static bool write_live(Job *job, GError **error) {
                 g_propagate_prefixed_error(error, g_steal_pointer(&cause),
                                 "The export is whole, and the snapshot that it was made from is "
                                 "left: ");
+        else if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE)) {
+                g_clear_error(error);
+                g_propagate_error(error, g_steal_pointer(&cause));
+        }
         return false;
 }
 
