@@ -66,8 +66,9 @@ class House:
         return fakes.with_snapshots(fakes.with_notes(text, notes) if notes else text, *map(fakes.snapshot, snapshots))
 
     def prepare(self, state):
-        """What the daemon finds when it starts: a collection of machines, and one of snapshots."""
-        self.collections = [fakes.collection_file(state, 9000, 'some'), fakes.collection_file(state, 9001, 'group', snapshots=[])]
+        """What the daemon finds when it starts: a collection of machines, one of snapshots, and one of reference points."""
+        self.collections = [fakes.collection_file(state, 9000, 'some'), fakes.collection_file(state, 9001, 'group', snapshots=[]),
+                            fakes.collection_file(state, 9002, 'points', snapshots=[], kind='reference-points')]
 
     def uuid(self, name):
         return self._uuids[name]

@@ -34,7 +34,7 @@ FORBIDDEN = [
 
 @pytest.fixture
 def house(make_house):
-    return make_house(policies=[Bus.POLICY], snapshots={'web1': ['s1']})
+    return make_house(policies=[Bus.POLICY], snapshots={'web1': ['s1', 's2']}, notes={'web1': {'s2': 32769}})  # a reference point
 
 
 def methods(client, path):
@@ -68,7 +68,7 @@ def test_every_method_can_be_reached(house, nobody):
     """Without arguments: those that have some answer that they are missing, the others what they answer to nobody."""
     task = house.start_task(house.root)
     reached = 0
-    for path in (MANAGER, house.path('web1'), house.snapshot_path('web1', 's1'), *house.collections, task):
+    for path in (MANAGER, house.path('web1'), house.snapshot_path('web1', 's1'), house.point_path('web1', 's2'), *house.collections, task):
         for interface, method in methods(house.root, path):
             error = outcome(nobody, path, interface, method)
             assert not by_the_bus(error), f'{interface}.{method}: {error}'
