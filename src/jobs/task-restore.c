@@ -47,6 +47,8 @@ static void find_whole(TaskList *list, Task *task) {
 static void resume(TaskList *list, Task *task) {
         const char *why = "The service was interrupted before the task began";
 
+        if (task->state != TASK_WAITING)
+                return; /* the end of one before it has started it */
         if (task->started && !task_run_obstacle(list, task)) {
                 task_run_start(list, task);
                 return;

@@ -771,6 +771,23 @@ static void a_record_that_is_not_understood_is_dropped(void) {
         teardown();
 }
 
+/* The first has not begun, ends at once, and lets the second start, which is next in line. */
+static void what_waited_is_not_in_the_way_of_what_ran(void) {
+        Task *task;
+
+        setup();
+        test_write(directory, "tasks/5",
+                        "[Task]\nOperation=test-settled\nObject=" OBJECT
+                        "\nDescription=Testing\nOwnerName=root\nOwner=0\nSubmitted=1\nMachine=\n");
+        write_unfinished(6, "test-settled", OBJECT);
+        restart();
+        task = task_list_find(house.tasks, 6);
+        drive_until(house.event, task_is_complete(task));
+        g_assert_cmpint(task->state, ==, TASK_SUCCEEDED);
+        g_assert_cmpuint(task_list_unfinished(house.tasks), ==, 0);
+        teardown();
+}
+
 static void numbers_go_on_after_a_restart(void) {
         setup();
         (void) finished();
@@ -846,6 +863,7 @@ int main(int argc, char **argv) {
         ADD(what_can_not_be_settled_was_interrupted);
         ADD(who_waited_in_line_was_interrupted);
         ADD(a_record_that_is_not_understood_is_dropped);
+        ADD(what_waited_is_not_in_the_way_of_what_ran);
         ADD(numbers_go_on_after_a_restart);
         ADD(a_removed_task_stays_away);
         ADD(what_is_too_old_is_forgotten_soon);
