@@ -3,17 +3,12 @@
 /* ReferencePoint on the bus. Properties are read from the facts at hand; all methods are rows of
  * the operation table. */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "bus/bus-object.h"
 #include "bus/bus-property.h"
+#include "service/machine-children.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "service/reference-point.h"
 #include "snapshot/reference-point.h"
-#include "util/log.h"
 
 #define INTERFACE "org.virtask1.ReferencePoint"
 
@@ -117,41 +112,26 @@ static int find_point(sd_bus *bus,
         return *ret_found != NULL;
 }
 
-/* As with snapshots, between a machine and its points there is a node that is no object. Freed by
- * sd-bus. */
-static char **list_node(const VirtualMachine *vm) {
-        char **nodes = calloc(2, sizeof(char *));
-
-        if (nodes && vm->points && asprintf(&nodes[0], "%s" PATH_OF_REFERENCE_POINTS, vm->path) < 0)
-                nodes[0] = NULL;
-        return nodes;
+static const GPtrArray *get_facts(const VirtualMachine *vm) {
+        return vm->facts->points;
 }
 
-static char **list_points(const VirtualMachine *vm) {
-        const GPtrArray *all = vm->facts->points;
-        char **nodes = calloc(all->len + 1, sizeof(char *));
-
-        for (unsigned i = 0; nodes && i < all->len; i++)
-                nodes[i] = strdup(reference_point_find(vm, ((SnapshotFacts *) all->pdata[i])->id)
-                                                  ->path);
-        return nodes;
+static void *find(const VirtualMachine *vm, const char *id) {
+        return reference_point_find(vm, id);
 }
+
+static const char *get_path(const void *object) {
+        return ((const ReferencePoint *) object)->path;
+}
+
+static const ChildKind points = {PATH_OF_REFERENCE_POINTS, interfaces, get_facts, find, get_path};
 
 static int enumerate_points(sd_bus *bus,
                 const char *prefix,
                 void *userdata,
                 char ***ret_nodes,
                 sd_bus_error *ret_error) {
-        bool inner = g_str_has_suffix(prefix, PATH_OF_REFERENCE_POINTS);
-        g_autofree char *path =
-                        inner ? g_strndup(prefix, strlen(prefix) - strlen(PATH_OF_REFERENCE_POINTS))
-                              : g_strdup(prefix);
-        const VirtualMachine *vm = vm_at_path(userdata, path);
-
-        if (!vm)
-                return 0;
-        *ret_nodes = inner ? list_points(vm) : list_node(vm);
-        return *ret_nodes ? 0 : -ENOMEM;
+        return machine_children_enumerate(&points, userdata, prefix, ret_nodes);
 }
 
 int reference_point_publish(Manager *manager) {
@@ -166,33 +146,13 @@ int reference_point_publish(Manager *manager) {
 }
 
 int reference_point_append_all(const VirtualMachine *vm, sd_bus_message *message) {
-        const GPtrArray *all = vm->facts->points;
-        int r = 0;
-
-        for (unsigned i = 0; r >= 0 && i < all->len; i++) {
-                ReferencePoint *point =
-                                reference_point_find(vm, ((SnapshotFacts *) all->pdata[i])->id);
-
-                r = sd_bus_message_open_container(message, 'e', "oa{sa{sv}}");
-                if (r >= 0)
-                        r = bus_append_object(message, point->path, interfaces, point);
-                if (r >= 0)
-                        r = sd_bus_message_close_container(message);
-        }
-        return r;
-}
-
-static void check(const ReferencePoint *point, int r) {
-        if (r < 0)
-                log_warning("Failed to send a signal of %s: %s", point->path, g_strerror(-r));
+        return machine_children_append(&points, vm, message);
 }
 
 void reference_point_emit_added(ReferencePoint *point) {
-        check(point, bus_emit_added(point->vm->manager->bus, BUS_ROOT, point->path, interfaces,
-                                     point));
+        machine_child_emit_added(&points, point->vm, point);
 }
 
 void reference_point_emit_removed(ReferencePoint *point) {
-        check(point, sd_bus_emit_interfaces_removed(
-                                     point->vm->manager->bus, point->path, INTERFACE, NULL));
+        machine_child_emit_removed(&points, point->vm, point);
 }

@@ -3,17 +3,12 @@
 /* Snapshot on the bus. Properties are read from the facts at hand; all methods are rows of the
  * operation table. */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "bus/bus-object.h"
 #include "bus/bus-property.h"
 #include "service/collection.h"
+#include "service/machine-children.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "service/snapshot.h"
-#include "util/log.h"
 
 #define INTERFACE "org.virtask1.Snapshot"
 
@@ -107,45 +102,26 @@ static int find_snapshot(sd_bus *bus,
         return *ret_found != NULL;
 }
 
-/* Between a machine and its snapshots there is a node that is no object: who walks the tree has to
- * find it too. Freed by sd-bus. */
-static char **list_node(const VirtualMachine *vm) {
-        char **nodes = calloc(2, sizeof(char *));
-
-        if (nodes && vm->snapshots && asprintf(&nodes[0], "%s" PATH_OF_SNAPSHOTS, vm->path) < 0)
-                nodes[0] = NULL;
-        return nodes;
+static const GPtrArray *get_facts(const VirtualMachine *vm) {
+        return vm->facts->snapshots;
 }
 
-static char **list_snapshots(const VirtualMachine *vm) {
-        const GPtrArray *all = vm->facts->snapshots;
-        char **nodes = calloc(all->len + 1, sizeof(char *));
-        unsigned n = 0;
-
-        for (unsigned i = 0; nodes && i < all->len; i++) {
-                const Snapshot *snapshot = snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id);
-
-                if (snapshot)
-                        nodes[n++] = strdup(snapshot->path);
-        }
-        return nodes;
+static void *find(const VirtualMachine *vm, const char *id) {
+        return snapshot_find(vm, id);
 }
+
+static const char *get_path(const void *object) {
+        return ((const Snapshot *) object)->path;
+}
+
+static const ChildKind snapshots = {PATH_OF_SNAPSHOTS, interfaces, get_facts, find, get_path};
 
 static int enumerate_snapshots(sd_bus *bus,
                 const char *prefix,
                 void *userdata,
                 char ***ret_nodes,
                 sd_bus_error *ret_error) {
-        bool inner = g_str_has_suffix(prefix, PATH_OF_SNAPSHOTS);
-        g_autofree char *path =
-                        inner ? g_strndup(prefix, strlen(prefix) - strlen(PATH_OF_SNAPSHOTS))
-                              : g_strdup(prefix);
-        const VirtualMachine *vm = vm_at_path(userdata, path);
-
-        if (!vm)
-                return 0;
-        *ret_nodes = inner ? list_snapshots(vm) : list_node(vm);
-        return *ret_nodes ? 0 : -ENOMEM;
+        return machine_children_enumerate(&snapshots, userdata, prefix, ret_nodes);
 }
 
 int snapshot_publish(Manager *manager) {
@@ -160,32 +136,13 @@ int snapshot_publish(Manager *manager) {
 }
 
 int snapshot_append_all(const VirtualMachine *vm, sd_bus_message *message) {
-        const GPtrArray *all = vm->facts->snapshots;
-        int r = 0;
-
-        for (unsigned i = 0; r >= 0 && i < all->len; i++) {
-                Snapshot *snapshot = snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id);
-
-                r = sd_bus_message_open_container(message, 'e', "oa{sa{sv}}");
-                if (r >= 0)
-                        r = bus_append_object(message, snapshot->path, interfaces, snapshot);
-                if (r >= 0)
-                        r = sd_bus_message_close_container(message);
-        }
-        return r;
-}
-
-static void check(const Snapshot *snapshot, int r) {
-        if (r < 0)
-                log_warning("Failed to send a signal of %s: %s", snapshot->path, g_strerror(-r));
+        return machine_children_append(&snapshots, vm, message);
 }
 
 void snapshot_emit_added(Snapshot *snapshot) {
-        check(snapshot, bus_emit_added(snapshot->vm->manager->bus, BUS_ROOT, snapshot->path,
-                                        interfaces, snapshot));
+        machine_child_emit_added(&snapshots, snapshot->vm, snapshot);
 }
 
 void snapshot_emit_removed(Snapshot *snapshot) {
-        check(snapshot, sd_bus_emit_interfaces_removed(snapshot->vm->manager->bus, snapshot->path,
-                                        INTERFACE, NULL));
+        machine_child_emit_removed(&snapshots, snapshot->vm, snapshot);
 }
