@@ -229,9 +229,9 @@ static bool remove_bundle(char **arguments, GError **error) {
         g_autofree char *path = g_build_filename(arguments[0], arguments[1], NULL);
 
         (void) signal(SIGTERM, SIG_DFL);
-        if (is_that(path, arguments[2]) && !place_remove_partial(arguments[0], arguments[1], error))
+        if (is_that(path, arguments[2]) && !place_remove(arguments[0], arguments[1], error))
                 return false;
-        return place_remove_partial(arguments[0], arguments[2], error);
+        return place_remove(arguments[0], arguments[2], error);
 }
 
 static const struct {

@@ -237,16 +237,16 @@ void place_discard(Place *place) {
         fd_close(&place->directory);
 }
 
-bool place_remove_partial(const char *directory, const char *partial, GError **error) {
+bool place_remove(const char *directory, const char *name, GError **error) {
         auto_fd parent = -1;
 
-        if (!check_name(partial, error))
+        if (!check_name(name, error))
                 return false;
         parent = open_directory(directory, NULL, error);
         if (parent < 0)
                 return false;
-        if (!remove_entry(parent, partial, DEPTH_MAX))
-                return fail(errno, "remove", partial, error);
+        if (!remove_entry(parent, name, DEPTH_MAX))
+                return fail(errno, "remove", name, error);
         return sync_directory(parent) || fail(errno, "sync", directory, error);
 }
 

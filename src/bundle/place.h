@@ -42,7 +42,8 @@ bool place_publish(Place *place, bool replace_empty, GError **error);
 void place_discard(Place *place);
 void place_clear(Place *place);
 
-/* The same for one that a process left that is no more. A missing one is no error. */
-bool place_remove_partial(const char *directory, const char *partial, GError **error);
+/* The same by its name, for one that a process left that is no more, or that became whole and must
+ * not stay. A missing one is no error. */
+bool place_remove(const char *directory, const char *name, GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Place, place_clear)

@@ -197,12 +197,12 @@ static void what_another_has_left_is_removed(void) {
         g_assert_cmpint(g_mkdir_with_parents(partial, 0700), ==, 0);
         test_write(partial, "a", "half");
         test_write(to, "mine", "mine");
-        g_assert_true(place_remove_partial(to, PARTIAL, &error));
+        g_assert_true(place_remove(to, PARTIAL, &error));
         g_assert_cmpuint(count_entries(directory, "to"), ==, 1);
-        g_assert_true(place_remove_partial(to, PARTIAL, &error));
-        g_assert_false(place_remove_partial(to, "..", &error));
+        g_assert_true(place_remove(to, PARTIAL, &error));
+        g_assert_false(place_remove(to, "..", &error));
         assert_error(error, NAME_INVALID);
-        g_assert_false(place_remove_partial(to, "mine/x", &error));
+        g_assert_false(place_remove(to, "mine/x", &error));
         assert_error(error, NAME_INVALID);
 }
 
@@ -216,7 +216,7 @@ static void no_link_is_followed(void) {
         test_write(directory, "victim", "mine");
         g_assert_cmpint(mkdir(partial, 0700), ==, 0);
         g_assert_cmpint(symlink(directory, link), ==, 0);
-        g_assert_true(place_remove_partial(to, PARTIAL, &error));
+        g_assert_true(place_remove(to, PARTIAL, &error));
         g_assert_cmpuint(count_entries(directory, "to"), ==, 0);
         g_assert_cmpuint(count_entries(directory, ""), ==, 2);
 }
