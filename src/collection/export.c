@@ -160,20 +160,11 @@ static bool group_export_settle(Job *job, GError **error) {
 }
 
 /* clang-format off */
-#define EXPORT_COMMON                                                           \
-                .signature = "sa{sv}",                                          \
-                .argument_names = "export_directory\0export_setting_data\0task\0", \
-                .action = "org.virtask1.export",                                \
-                .gerund = "Exporting",                                          \
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
-                .lane = LANE_DISK,                                              \
-                .request_size = sizeof(ExportRequest),                          \
-                .request_store = export_request_store,                          \
-                .request_load = export_request_load,                            \
-                .request_clear = export_request_clear,                          \
-                .run = group_export_run,                                        \
-                .settle = group_export_settle,                                  \
-                .part_request = part_request
+#define EXPORT_OF_GROUP                                                                      \
+                .run = group_export_run,                                                     \
+                .settle = group_export_settle,                                               \
+                .part_request = part_request,                                                \
+                EXPORT_OPERATION
 /* clang-format on */
 
 const Operation operation_group_export = {
@@ -183,7 +174,7 @@ const Operation operation_group_export = {
                 .job_type = 62,
                 .parse = export_request_parse_for_group,
                 .part = &operation_export_snapshot,
-                EXPORT_COMMON,
+                EXPORT_OF_GROUP,
 };
 
 const Operation operation_point_group_export = {
@@ -193,5 +184,5 @@ const Operation operation_point_group_export = {
                 .job_type = 206,
                 .parse = export_request_parse_for_point_group,
                 .part = &operation_export_point,
-                EXPORT_COMMON,
+                EXPORT_OF_GROUP,
 };

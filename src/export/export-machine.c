@@ -259,22 +259,13 @@ bool export_settle(Job *job, GError **error) {
 }
 
 /* clang-format off */
-#define EXPORT_COMMON                                                           \
-                .signature = "sa{sv}",                                          \
-                .argument_names = "export_directory\0export_setting_data\0task\0", \
-                .action = "org.virtask1.export",                                \
-                .gerund = "Exporting",                                          \
-                .operational_status = 32773,                                    \
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
-                .lane = LANE_DISK,                                              \
-                .request_size = sizeof(ExportRequest),                          \
-                .request_store = export_request_store,                          \
-                .request_load = export_request_load,                            \
-                .request_clear = export_request_clear,                          \
-                .run = export_write,                                            \
-                .settle = export_settle,                                        \
-                .progress = job_counted,                                        \
-                .cancel = creation_cancel
+#define EXPORT_OF_MACHINE                                                                    \
+                .operational_status = 32773,                                                 \
+                .run = export_write,                                                         \
+                .settle = export_settle,                                                     \
+                .progress = job_counted,                                                     \
+                .cancel = creation_cancel,                                                   \
+                EXPORT_OPERATION
 /* clang-format on */
 
 const Operation operation_export_machine = {
@@ -284,7 +275,7 @@ const Operation operation_export_machine = {
                 .job_type = 62,
                 .parse = export_request_parse,
                 .admit = export_admit,
-                EXPORT_COMMON,
+                EXPORT_OF_MACHINE,
 };
 
 const Operation operation_export_snapshot = {
@@ -294,7 +285,7 @@ const Operation operation_export_snapshot = {
                 .job_type = 62,
                 .parse = export_request_parse_for_snapshot,
                 .admit = export_admit,
-                EXPORT_COMMON,
+                EXPORT_OF_MACHINE,
 };
 
 /* ExportReferencePoint: Msvm_VirtualSystemReferencePointService::ExportReferencePoint. */
@@ -305,5 +296,5 @@ const Operation operation_export_point = {
                 .job_type = 203,
                 .parse = export_request_parse_for_point,
                 .admit = export_admit_point,
-                EXPORT_COMMON,
+                EXPORT_OF_MACHINE,
 };
