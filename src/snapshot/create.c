@@ -129,16 +129,6 @@ static bool create_admit(const void *request, const MachineFacts *facts, GError 
         return false;
 }
 
-static bool create_run(Job *job, GError **error) {
-        g_autoptr(Creation) c = creation_prepare(job, job->request, 0, error);
-
-        return c && creation_run(c, error);
-}
-
-static bool create_settle(Job *job, GError **error) {
-        return creation_settle(job, job->request, 0, error);
-}
-
 /* Progress: of the memory */
 
 static bool create_progress(Job *job, Progress *ret) {
@@ -185,8 +175,8 @@ const Operation operation_snapshot_create = {
                 .request_load = snapshot_request_load,
                 .request_clear = snapshot_request_clear,
                 .admit = create_admit,
-                .run = create_run,
-                .settle = create_settle,
+                .run = creation_whole_run,
+                .settle = creation_whole_settle,
                 .progress = create_progress,
                 .cancel = creation_cancel,
 };

@@ -137,3 +137,7 @@ bool creation_settle(Job *job, const SnapshotRequest *request, unsigned flags, G
                         virDomainGetName(loan.domain));
         return false;
 }
+
+bool creation_whole_settle(Job *job, GError **error) {
+        return creation_settle(job, job->request, 0, error);
+}

@@ -506,3 +506,9 @@ bool creation_run(Creation *c, GError **error) {
         creation_undo(c, error);
         return false;
 }
+
+bool creation_whole_run(Job *job, GError **error) {
+        g_autoptr(Creation) c = creation_prepare(job, job->request, 0, error);
+
+        return c && creation_run(c, error);
+}

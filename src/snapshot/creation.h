@@ -88,6 +88,11 @@ const char *creation_recall(const Job *job);
 /* Only lets the guest go on, if it was stopped. */
 void creation_wake(Job *job);
 
+/* The run() and settle() of operations that take a snapshot of one machine and do nothing else. The
+ * job's request is a SnapshotRequest. */
+bool creation_whole_run(Job *job, GError **error);
+bool creation_whole_settle(Job *job, GError **error);
+
 /* Ends the taking of memory; the cancel() of operations. */
 void creation_cancel(Job *job);
 

@@ -86,16 +86,6 @@ static bool create_admit(const void *request, const MachineFacts *facts, GError 
         return false;
 }
 
-static bool create_run(Job *job, GError **error) {
-        g_autoptr(Creation) c = creation_prepare(job, job->request, 0, error);
-
-        return c && creation_run(c, error);
-}
-
-static bool create_settle(Job *job, GError **error) {
-        return creation_settle(job, job->request, 0, error);
-}
-
 const Operation operation_reference_point_create = {
                 .name = "reference-point-create",
                 .interface = "ReferencePointService",
@@ -114,8 +104,8 @@ const Operation operation_reference_point_create = {
                 .request_load = snapshot_request_load,
                 .request_clear = snapshot_request_clear,
                 .admit = create_admit,
-                .run = create_run,
-                .settle = create_settle,
+                .run = creation_whole_run,
+                .settle = creation_whole_settle,
                 .cancel = creation_cancel,
 };
 
