@@ -32,27 +32,6 @@ def house():
 class Points(Snapshots):
     """A machine that is off, with a raw disk (hda, of which it boots) and one that is qcow2."""
 
-    def bring(self, state):
-        if state != 'turned-off':
-            self.house.do(self.guest, 'Startup')
-            self.guest.wait_first_tick(self.guest.processes)
-        if state == 'paused':
-            self.client.call(self.guest.path, 'VirtualMachine', 'Pause')
-        elif state == 'saved':
-            self.house.do(self.guest, 'Save')
-        assert self.house.state(self.guest) == state
-
-    def go_on(self, state, before):
-        """As it was in this state, from then on; and off in the end."""
-        assert self.house.state(self.guest) == state
-        if state == 'paused':
-            self.client.call(self.guest.path, 'VirtualMachine', 'Resume')
-        elif state == 'saved':
-            self.house.do(self.guest, 'Startup')
-        if state != 'turned-off':
-            self.guest.assert_goes_on(before)
-            self.house.do(self.guest, 'TurnOff')
-
     def point(self, path):
         return self.client.get_all(path, 'ReferencePoint')
 

@@ -51,27 +51,6 @@ class Levels(Snapshots):
         self.write_level(length + 1)
         return paths
 
-    def bring(self, state):
-        if state != 'turned-off':
-            self.house.do(self.guest, 'Startup')
-            self.guest.wait_first_tick(self.guest.processes)
-        if state == 'paused':
-            self.client.call(self.guest.path, 'VirtualMachine', 'Pause')
-        elif state == 'saved':
-            self.house.do(self.guest, 'Save')
-        assert self.house.state(self.guest) == state
-
-    def go_on(self, state, before):
-        """As it was in this state, from then on; and off in the end."""
-        assert self.house.state(self.guest) == state
-        if state == 'paused':
-            self.client.call(self.guest.path, 'VirtualMachine', 'Resume')
-        elif state == 'saved':
-            self.house.do(self.guest, 'Startup')
-        if state != 'turned-off':
-            self.guest.assert_goes_on(before)
-            self.house.do(self.guest, 'TurnOff')
-
 
 @pytest.mark.parametrize('which', rows([1, 3, 5], [1, 3], [3]))
 @pytest.mark.parametrize('state', rows(['turned-off', 'running', 'paused', 'saved'], ['turned-off', 'running', 'saved'], ['running']))
