@@ -232,7 +232,7 @@ def test_an_import_is_read_as_its_caller(house, guest, bundle):
         options = {'Name': GLib.Variant('s', 'web2'), 'GenerateNewSystemIdentifier': GLib.Variant('b', True), **options}
         return client.wait_task(client.call(MANAGER, 'Manager', 'ImportSystemDefinition', 'sa{sv}', str(directory), options))
 
-    images = pathlib.Path(f'/proc/{house.daemon.pid}/root/var/lib/libvirt/images')
+    images = house.libvirtd.root / 'lib/images'
     before = sorted(images.iterdir()) if images.exists() else []
     other = run(house.granted, bundle, StorageDirectory=GLib.Variant('s', str(bundle.parent)))
     assert other['ErrorName'] == 'org.freedesktop.DBus.Error.AccessDenied'
