@@ -12,12 +12,26 @@
 #include "export/rewrite.h"
 #include "util/error.h"
 
-static const char readme[] =
+static const char readme_title[] =
                 "This directory is an export of a virtual machine, made by virtask.\n"
                 "\n"
-                "    sha256sum -c SHA256SUMS     is it whole?\n"
-                "    virsh define machine.xml    use it here, as it is\n"
-                "    virtask import DIRECTORY    make a machine of it\n"
+                "    sha256sum -c SHA256SUMS     is it whole?\n";
+
+static const char readme_usage[] = "    virsh define machine.xml    use it here, as it is\n";
+
+static const char readme_import[] = "    virtask import DIRECTORY    make a machine of it\n";
+
+static const char readme_difference[] =
+                "\n"
+                "It holds only what has changed since another export, its base, and can't be used\n"
+                "without that: docs/EXPORT-FORMAT.md of virtask says how they are put together.\n";
+
+static const char readme_elsewhere[] = "\n"
+                                       "Disks that were not copied are overlays on images where "
+                                       "they are (manifest.json has\n"
+                                       "their paths as \"backing\"), or machine.xml names those.\n";
+
+static const char readme_definition[] =
                 "\n"
                 "machine.xml keeps the UUID of the machine: defined on the host that it comes "
                 "from,\n"
@@ -81,10 +95,25 @@ static bool add_machine_state(Planner *p, JsonObject *machine, GError **error) {
         return true;
 }
 
+/* What is true of this one. libvirt takes memory only with the UUID that it was saved with. */
 static void add_readme(Planner *p, bool with_memory) {
-        g_autofree char *text = g_strconcat(readme, with_memory ? readme_memory : NULL, NULL);
+        const ExportRequest *request = p->request;
+        bool difference = p->source->base;
+        bool elsewhere = !request->storage || (request->excluded && *request->excluded);
+        g_autoptr(GString) text = g_string_new(readme_title);
 
-        json_object_set_string_member(p->texts, "README", text);
+        if (!difference)
+                g_string_append(text, readme_usage);
+        if (!difference && !elsewhere)
+                g_string_append(text, readme_import);
+        if (difference)
+                g_string_append(text, readme_difference);
+        if (elsewhere)
+                g_string_append(text, readme_elsewhere);
+        g_string_append(text, readme_definition);
+        if (with_memory && !difference && request->snapshots != EXPORT_ONE_SNAPSHOT)
+                g_string_append(text, readme_memory);
+        json_object_set_string_member(p->texts, "README", text->str);
 }
 
 /* One snapshot as a machine of its own is another machine. */

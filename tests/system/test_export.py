@@ -106,6 +106,7 @@ def test_an_excluded_disk_is_not_copied(machine, directory):
     overlaid = verify(bundle)['disks'][1]
     assert (overlaid['target'], overlaid['backing']) == ('hdb', original)
     assert_holds(bundle, overlaid['images'][0], 1)
+    assert 'virtask import' not in (bundle / 'README').read_text(encoding='utf-8')
     named = export(machine, directory / 'named', CreateVmExportSubdirectory=False, CopySnapshotConfiguration=1, ExcludedVirtualHardDisks=['hdb'],
                    DisableDifferentialOfIgnoredStorage=True)
     assert [disk['target'] for disk in verify(named)['disks']] == ['hda'] and sources(named / 'machine.xml')[1] == original
@@ -199,6 +200,9 @@ def test_differences_are_the_exact_disk(machine, directory):
     assert manifests[2]['point'] == manifests[3]['point'] and manifests[2]['point']['machine'] == machine.guest.uuid
     assert sum(file['size'] for file in manifests[1]['files'] if file['name'].startswith('disks/')) <= (changed << 20) * 1.05
     assert 'base' in run('qemu-img', 'info', one / 'disks/hdb.qcow2', may_return=1)
+
+    usages = [('virsh define' in text, 'virtask import' in text) for text in ((bundle / 'README').read_text(encoding='utf-8') for bundle in (full, one))]
+    assert usages == [(True, True), (False, False)]
 
     merged = backup('merged', third, BackupIntent=1, DifferentialBackupBase=first)
     assert verify(merged)['kind'] == 'full'

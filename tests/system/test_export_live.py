@@ -4,10 +4,11 @@
 import itertools
 import os
 import signal
+import subprocess
 
 import pytest
 from exports import begin, begin_halfway, export, fail, go_on, sources, variants, verify
-from harness import LinuxGuest, Scratch
+from harness import Embed, LinuxGuest, Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
 CRASH, SAVED, APPLICATION = 0, 1, 2
@@ -88,6 +89,21 @@ def test_with_its_memory(machine, directory):
     assert (bundle / 'state/saved').read_bytes()[:16] == b'LibvirtQemudSave'
     assert before <= count_in(bundle / 'disks/hda.raw', 'raw')
     assert 'virsh restore' in (bundle / 'README').read_text(encoding='utf-8')
+
+
+def test_virsh_goes_on_from_its_memory(house, machine, directory):
+    """As the README of the bundle says, on a connection that has never heard of us."""
+    bundle = export(machine, directory, CaptureLiveState=SAVED)
+    counted = count_in(bundle / 'disks/hda.raw', 'raw')
+    with Scratch() as elsewhere:
+        other = Embed(elsewhere, name='elsewhere')
+        with subprocess.Popen(['virsh', '-c', other.uri], cwd=bundle, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as virsh:
+            virsh.stdin.write('define machine.xml\nrestore state/saved --xml machine.xml\n')
+            virsh.stdin.flush()
+            house.client.wait(lambda: virsh.poll() is not None or count_in(bundle / 'disks/hda.raw', 'raw') > counted + 10, what='the guest to go on')
+            output, _ = virsh.communicate(f'destroy {machine.guest.name}\nundefine {machine.guest.name}\nquit\n')
+    assert 'Domain restored' in output, output
+    assert count_in(bundle / 'disks/hda.raw', 'raw') > counted + 10
 
 
 def test_its_snapshots_travel(machine, directory):
