@@ -45,6 +45,34 @@ bool extent_list_read(int fd, ExtentList *ret) {
         return true;
 }
 
+/* The number of those that end at or before "offset". */
+static unsigned count_before(const GArray *extents, uint64_t offset) {
+        unsigned low = 0, high = extents->len;
+
+        while (low < high) {
+                unsigned middle = low + (high - low) / 2;
+
+                if (g_array_index(extents, Extent, middle).end <= offset)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+bool extent_list_find(const ExtentList *list, uint64_t begin, uint64_t end, Extent *ret) {
+        unsigned next = count_before(list->data, begin);
+        const Extent *extent;
+
+        if (next >= list->data->len)
+                return false;
+        extent = &g_array_index(list->data, Extent, next);
+        if (begin >= end || extent->begin >= end)
+                return false;
+        *ret = (Extent){MAX(extent->begin, begin), MIN(extent->end, end)};
+        return true;
+}
+
 void extent_list_clear(ExtentList *list) {
         if (list->data)
                 (void) g_array_unref(list->data);

@@ -20,6 +20,9 @@ typedef struct ExtentList {
 /* "errno" is set on failure, and *ret is empty. The file position is lost. Where the file system
  * knows no holes, all is data. */
 bool extent_list_read(int fd, ExtentList *ret);
+
+/* The first data in a part of the file, cut to it. false: there is none. */
+bool extent_list_find(const ExtentList *list, uint64_t begin, uint64_t end, Extent *ret);
 void extent_list_clear(ExtentList *list);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ExtentList, extent_list_clear)

@@ -1,45 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reading, hashing and writing at once:
+/* The kernel copies, and what has arrived is hashed by other threads while it is in memory
+ * (file-hash.c): a digest is one of what lies in the copy.
  *
- *     read (the caller's thread) ──┬── hash ──┐
- *              ^                   └── write ─┤
- *              '── free blocks ───────────────'
- *
- * The kernel begins to write what a window holds when it is full, and the writer waits for the
- * window before: the disk never rests, and there is never much to wait for when a copy is stopped,
- * however slow the disk is. A window is as large as what the disk writes in a moment. */
+ * The kernel begins to write what a window holds when it is full, and we wait for the window
+ * before: the disk never rests, and there is never much to wait for when a copy is stopped, however
+ * slow the disk is. A window is as large as what the disk writes in a moment. */
 
 #include "bundle/file-copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bundle/extents.h"
+#include "bundle/file-hash.h"
 #include "util/error.h"
+#include "util/io.h"
 
 #define BLOCK_LENGTH (UINT64_C(1) << 20)
-#define BLOCKS       12U
+#define STEP_LENGTH  (UINT64_C(4) << 20)
+#define AHEAD_LENGTH (UINT64_C(16) << 20)
 #define WINDOW_MIN   (UINT64_C(1) << 20)
 #define WINDOW_MAX   (UINT64_C(32) << 20)
 #define WAIT_SHORT   (G_USEC_PER_SEC / 50)
 #define WAIT_LONG    (G_USEC_PER_SEC / 10)
-
-/* A part of the file on its way. */
-typedef struct Block {
-        uint64_t offset;
-        uint64_t length;
-        bool is_hole;    /* "data" means nothing, all of it is zeros; of any length */
-        bool ends_piece; /* the digest of the piece is complete with it */
-        bool is_last;    /* and empty */
-        atomic_uint users;
-        unsigned char *data;
-} Block;
 
 typedef struct Copier {
         const FileCopy *copy;
@@ -47,127 +35,14 @@ typedef struct Copier {
         GArray *pieces; /* of Extent: a digest is made of each */
         bool is_sparse; /* it gets, or has, a chunk list */
         bool is_clone;  /* the target has the content already */
-        GAsyncQueue *empty, *to_hash, *to_write;
-        atomic_int failure; /* errno of the writer */
-
-        /* The hasher's. */
-        Digest *digest;
+        bool by_hand;   /* the kernel does not copy from the one to the other */
+        unsigned char *block;
+        FileHash *hash;
         GPtrArray *digests; /* of the pieces, as text */
 
-        /* The writer's. */
         uint64_t window, filled; /* bytes of data in one, and in this one as yet */
-        uint64_t window_begin, window_end, before_begin, before_end;
+        Extent this, before;     /* windows */
 } Copier;
-
-static void release(Copier *c, Block *block) {
-        if (atomic_fetch_sub(&block->users, 1) == 1)
-                g_async_queue_push(c->empty, block);
-}
-
-/* The hasher */
-
-static void *hash(void *userdata) {
-        Copier *c = userdata;
-
-        for (bool last = false; !last;) {
-                Block *block = g_async_queue_pop(c->to_hash);
-
-                last = block->is_last;
-                if (block->is_hole)
-                        digest_add_zeros(c->digest, block->length);
-                else
-                        digest_add(c->digest, block->data, block->length);
-                if (block->ends_piece)
-                        g_ptr_array_add(c->digests, digest_end(c->digest));
-                release(c, block);
-        }
-        return NULL;
-}
-
-/* The writer */
-
-static bool write_all(int fd, const unsigned char *data, uint64_t length, uint64_t offset) {
-        while (length > 0) {
-                ssize_t n = pwrite(fd, data, length, (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0) {
-                        errno = n < 0 ? errno : EIO;
-                        return false;
-                }
-                data += n;
-                length -= (uint64_t) n;
-                offset += (uint64_t) n;
-        }
-        return true;
-}
-
-static void adapt_window(Copier *c, gint64 waited) {
-        if (waited > WAIT_LONG)
-                c->window = MAX(c->window / 2, WINDOW_MIN);
-        else if (waited < WAIT_SHORT)
-                c->window = MIN(c->window * 2, WINDOW_MAX);
-}
-
-/* A file system without it has more to do at the end. */
-static void close_window(Copier *c) {
-        gint64 begin = g_get_monotonic_time();
-        int fd = c->copy->target;
-
-        (void) sync_file_range(fd, (off_t) c->window_begin,
-                        (off_t) (c->window_end - c->window_begin), SYNC_FILE_RANGE_WRITE);
-        if (c->before_end > c->before_begin)
-                (void) sync_file_range(fd, (off_t) c->before_begin,
-                                (off_t) (c->before_end - c->before_begin),
-                                SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                                SYNC_FILE_RANGE_WAIT_AFTER);
-        adapt_window(c, g_get_monotonic_time() - begin);
-        c->before_begin = c->window_begin;
-        c->before_end = c->window_end;
-        c->filled = 0;
-}
-
-static bool write_block(Copier *c, const Block *block) {
-        if (block->is_hole || block->length == 0 || (c->is_clone && block->offset > 0))
-                return true;
-        if (!write_all(c->copy->target, block->data, block->length, block->offset))
-                return false;
-        if (c->filled == 0)
-                c->window_begin = block->offset;
-        c->window_end = block->offset + block->length;
-        c->filled += block->length;
-        if (c->filled >= c->window)
-                close_window(c);
-        return true;
-}
-
-static void fail_to_write(Copier *c) {
-        int none = 0;
-
-        (void) atomic_compare_exchange_strong(&c->failure, &none, errno);
-}
-
-static void *write_out(void *userdata) {
-        Copier *c = userdata;
-        int fd = c->copy->target;
-
-        if (!c->is_clone && ftruncate(fd, (off_t) c->data.size) < 0)
-                fail_to_write(c);
-        for (bool last = false; !last;) {
-                Block *block = g_async_queue_pop(c->to_write);
-
-                last = block->is_last;
-                if (atomic_load(&c->failure) == 0 && !write_block(c, block))
-                        fail_to_write(c);
-                release(c, block);
-        }
-        if (atomic_load(&c->failure) == 0 && fdatasync(fd) < 0)
-                fail_to_write(c);
-        return NULL;
-}
-
-/* The reader */
 
 static VirtaskError code_of(int reason) {
         switch (reason) {
@@ -196,135 +71,154 @@ static bool is_to_stop(const Copier *c, GError **error) {
         return true;
 }
 
-static void send(Copier *c, Block *block) {
-        bool writes = c->copy->target >= 0;
+/* The windows */
 
-        atomic_store(&block->users, writes ? 2 : 1);
-        g_async_queue_push(c->to_hash, block);
-        if (writes)
-                g_async_queue_push(c->to_write, block);
+static void adapt_window(Copier *c, gint64 waited) {
+        if (waited > WAIT_LONG)
+                c->window = MAX(c->window / 2, WINDOW_MIN);
+        else if (waited < WAIT_SHORT)
+                c->window = MIN(c->window * 2, WINDOW_MAX);
 }
 
-static Block *take_block(Copier *c, uint64_t offset, uint64_t length) {
-        Block *block = g_async_queue_pop(c->empty);
-
-        block->offset = offset;
-        block->length = length;
-        block->is_hole = block->ends_piece = block->is_last = false;
-        return block;
+/* A file system without it has more to do at the end. */
+static void sync_window(const Copier *c, Extent window, unsigned flags) {
+        if (window.end > window.begin)
+                (void) sync_file_range(c->copy->target, (off_t) window.begin,
+                                (off_t) (window.end - window.begin), flags);
 }
 
-static bool read_all(int fd, unsigned char *data, uint64_t length, uint64_t offset) {
-        while (length > 0) {
-                ssize_t n = pread(fd, data, length, (off_t) offset);
+static void close_window(Copier *c) {
+        gint64 begin = g_get_monotonic_time();
+
+        sync_window(c, c->this, SYNC_FILE_RANGE_WRITE);
+        sync_window(c, c->before,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                        SYNC_FILE_RANGE_WAIT_AFTER);
+        adapt_window(c, g_get_monotonic_time() - begin);
+        c->before = c->this;
+        c->filled = 0;
+}
+
+static void fill_window(Copier *c, uint64_t offset, uint64_t length) {
+        if (c->filled == 0)
+                c->this.begin = offset;
+        c->this.end = offset + length;
+        c->filled += length;
+        if (c->filled >= c->window)
+                close_window(c);
+}
+
+/* A step */
+
+static bool copy_by_hand(Copier *c, uint64_t offset, uint64_t length) {
+        if (!c->block)
+                c->block = g_malloc(BLOCK_LENGTH);
+        for (uint64_t n; length > 0; offset += n, length -= n) {
+                n = MIN(length, BLOCK_LENGTH);
+                if (!io_read(c->copy->source, c->block, n, offset) ||
+                                !io_write(c->copy->target, c->block, n, offset))
+                        return false;
+        }
+        return true;
+}
+
+/* What it says of two files that are not of one file system, or not of one that can. */
+static bool is_for_hands(int reason) {
+        return reason == EXDEV || reason == EINVAL || reason == EOPNOTSUPP || reason == ENOSYS ||
+               reason == EPERM;
+}
+
+static bool copy_range(Copier *c, uint64_t offset, uint64_t length) {
+        while (length > 0 && !c->by_hand) {
+                off64_t from = (off64_t) offset, to = (off64_t) offset;
+                ssize_t n = copy_file_range(
+                                c->copy->source, &from, c->copy->target, &to, length, 0);
 
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n <= 0) {
-                        errno = n < 0 ? errno : ESTALE; /* it got shorter */
+                if (n < 0 && !is_for_hands(errno))
                         return false;
-                }
-                data += n;
-                length -= (uint64_t) n;
-                offset += (uint64_t) n;
+                if (n <= 0)
+                        c->by_hand = true;
+                offset += (uint64_t) MAX(n, 0);
+                length -= (uint64_t) MAX(n, 0);
         }
-        return true;
+        return copy_by_hand(c, offset, length);
 }
 
 /* The first bytes are those of the head. */
-static void put_head(const Copier *c, const Block *block) {
-        if (c->copy->head && block->offset < c->copy->head_length)
-                memcpy(block->data, (const unsigned char *) c->copy->head + block->offset,
-                                MIN(block->length, c->copy->head_length - block->offset));
-}
+static bool put_head(const Copier *c, uint64_t offset, uint64_t length) {
+        const unsigned char *head = c->copy->head;
 
-static bool read_block(Copier *c, Block *block, GError **error) {
-        int failure = atomic_load(&c->failure);
-
-        if (failure == 0 && read_all(c->copy->source, block->data, block->length, block->offset)) {
-                put_head(c, block);
+        if (!head || offset >= c->copy->head_length)
                 return true;
-        }
-        failure = failure ?: errno;
-        g_async_queue_push(c->empty, block);
-        return fail(failure, error);
+        return io_write(c->copy->target, head + offset, MIN(length, c->copy->head_length - offset),
+                        offset);
 }
 
-static bool send_data(Copier *c, uint64_t begin, uint64_t end, uint64_t piece_end, GError **error) {
+static bool write_step(Copier *c, uint64_t offset, uint64_t length) {
+        if (c->copy->target < 0)
+                return true;
+        if (!c->is_clone && !copy_range(c, offset, length))
+                return false;
+        if (!put_head(c, offset, length))
+                return false;
+        if (!c->is_clone)
+                fill_window(c, offset, length);
+        return true;
+}
+
+static bool make_step(Copier *c, uint64_t offset, uint64_t length, GError **error) {
         const FileHooks *hooks = c->copy->hooks;
 
-        for (uint64_t offset = begin, n; offset < end; offset += n) {
-                Block *block;
+        if (is_to_stop(c, error))
+                return false;
+        (void) posix_fadvise(c->is_clone ? c->copy->target : c->copy->source,
+                        (off_t) (offset + AHEAD_LENGTH), (off_t) length, POSIX_FADV_WILLNEED);
+        if (!write_step(c, offset, length))
+                return fail(errno, error);
+        if (!file_hash_allow(c->hash, offset + length, length))
+                return false; /* file_hash_end() tells why */
+        if (hooks && hooks->copied)
+                hooks->copied(length, hooks->userdata);
+        return true;
+}
 
-                n = MIN(BLOCK_LENGTH, end - offset);
-                if (is_to_stop(c, error))
+static bool copy_data(Copier *c, Extent data, GError **error) {
+        for (uint64_t offset = data.begin, n; offset < data.end; offset += n) {
+                n = MIN(MIN(STEP_LENGTH, c->window), data.end - offset);
+                if (!make_step(c, offset, n, error))
                         return false;
-                block = take_block(c, offset, n);
-                if (!read_block(c, block, error))
-                        return false;
-                block->ends_piece = offset + n == piece_end;
-                send(c, block);
-                if (hooks && hooks->copied)
-                        hooks->copied(n, hooks->userdata);
         }
         return true;
 }
 
-static void send_hole(Copier *c, uint64_t begin, uint64_t end, uint64_t piece_end) {
-        Block *block;
+/* What no piece covers is zeros, or will be found. */
+static bool copy_pieces(Copier *c, GError **error) {
+        for (unsigned i = 0; i < c->pieces->len; i++) {
+                Extent piece = g_array_index(c->pieces, Extent, i), data;
 
-        if (begin == end)
-                return;
-        block = take_block(c, begin, end - begin);
-        block->is_hole = true;
-        block->ends_piece = end == piece_end;
-        send(c, block);
-}
-
-/* "next" is the first extent that may lie in the piece. */
-static bool send_piece(Copier *c, const Extent *piece, unsigned *next, GError **error) {
-        uint64_t offset = piece->begin;
-
-        for (; *next < c->data.data->len; (*next)++) {
-                const Extent *extent = &g_array_index(c->data.data, Extent, *next);
-                uint64_t begin = MAX(extent->begin, offset), end = MIN(extent->end, piece->end);
-
-                if (extent->begin >= piece->end)
-                        break;
-                if (begin >= end)
-                        continue;
-                send_hole(c, offset, begin, piece->end);
-                if (!send_data(c, begin, end, piece->end, error))
-                        return false;
-                offset = end;
-                if (extent->end > piece->end)
-                        break;
+                for (uint64_t offset = piece.begin;
+                                extent_list_find(&c->data, offset, piece.end, &data);
+                                offset = data.end)
+                        if (!copy_data(c, data, error))
+                                return false;
         }
-        send_hole(c, offset, piece->end, piece->end);
-        return true;
-}
-
-static bool send_all(Copier *c, GError **error) {
-        unsigned next = 0;
-
-        for (unsigned i = 0; i < c->pieces->len; i++)
-                if (!send_piece(c, &g_array_index(c->pieces, Extent, i), &next, error))
-                        return false;
         return true;
 }
 
 /* What no piece covers has to be zeros. */
 
-static bool check_zeros(Copier *c, uint64_t begin, uint64_t end, GError **error) {
-        g_autofree unsigned char *data = g_malloc(BLOCK_LENGTH);
+static bool check_zeros(Copier *c, Extent data, GError **error) {
+        g_autofree unsigned char *block = g_malloc(BLOCK_LENGTH);
 
-        for (uint64_t offset = begin, n; offset < end; offset += n) {
-                n = MIN(BLOCK_LENGTH, end - offset);
+        for (uint64_t offset = data.begin, n; offset < data.end; offset += n) {
+                n = MIN(BLOCK_LENGTH, data.end - offset);
                 if (is_to_stop(c, error))
                         return false;
-                if (!read_all(c->copy->source, data, n, offset))
+                if (!io_read(c->copy->source, block, n, offset))
                         return fail(errno, error);
-                if (data[0] != 0 || memcmp(data, data + 1, n - 1) != 0) {
+                if (block[0] != 0 || memcmp(block, block + 1, n - 1) != 0) {
                         g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
                                         "There is data where its chunk list has none");
                         return false;
@@ -333,28 +227,24 @@ static bool check_zeros(Copier *c, uint64_t begin, uint64_t end, GError **error)
         return true;
 }
 
-static bool check_rest(Copier *c, GError **error) {
-        unsigned next = 0;
-
-        for (unsigned i = 0; i < c->data.data->len; i++) {
-                Extent extent = g_array_index(c->data.data, Extent, i);
-
-                for (; next < c->pieces->len; next++) {
-                        const Extent *piece = &g_array_index(c->pieces, Extent, next);
-
-                        if (piece->begin >= extent.end)
-                                break;
-                        if (piece->begin > extent.begin &&
-                                        !check_zeros(c, extent.begin, piece->begin, error))
-                                return false;
-                        extent.begin = MAX(extent.begin, MIN(piece->end, extent.end));
-                        if (piece->end > extent.end)
-                                break;
-                }
-                if (!check_zeros(c, extent.begin, extent.end, error))
+static bool check_gap(Copier *c, uint64_t begin, uint64_t end, GError **error) {
+        for (Extent data; extent_list_find(&c->data, begin, end, &data); begin = data.end)
+                if (!check_zeros(c, data, error))
                         return false;
-        }
         return true;
+}
+
+static bool check_rest(Copier *c, GError **error) {
+        uint64_t begin = 0;
+
+        for (unsigned i = 0; i < c->pieces->len; i++) {
+                const Extent *piece = &g_array_index(c->pieces, Extent, i);
+
+                if (!check_gap(c, begin, piece->begin, error))
+                        return false;
+                begin = piece->end;
+        }
+        return check_gap(c, begin, c->data.size, error);
 }
 
 /* The pieces */
@@ -419,58 +309,36 @@ static void cut(Copier *c) {
 
 /* All together */
 
-static void free_block(void *data) {
-        Block *block = data;
-
-        g_free(block->data);
-        g_free(block);
-}
-
-static void copier_init(Copier *c) {
-        c->pieces = g_array_new(FALSE, FALSE, sizeof(Extent));
-        c->empty = g_async_queue_new_full(free_block);
-        c->to_hash = g_async_queue_new();
-        c->to_write = g_async_queue_new();
-        c->digest = digest_new();
-        c->digests = g_ptr_array_new_with_free_func(g_free);
-        c->window = WINDOW_MIN;
-        for (unsigned i = 0; i < BLOCKS; i++) {
-                Block *block = g_new0(Block, 1);
-
-                block->data = g_malloc(BLOCK_LENGTH);
-                g_async_queue_push(c->empty, block);
-        }
-}
-
 static void copier_clear(Copier *c) {
         extent_list_clear(&c->data);
         (void) g_array_unref(c->pieces);
-        g_async_queue_unref(c->empty);
-        g_async_queue_unref(c->to_hash);
-        g_async_queue_unref(c->to_write);
-        digest_free(c->digest);
-        (void) g_ptr_array_unref(c->digests);
+        g_clear_pointer(&c->digests, g_ptr_array_unref);
+        g_free(c->block);
+}
+
+static bool write_all(Copier *c, GError **error) {
+        int fd = c->copy->target;
+
+        if (fd >= 0 && !c->is_clone && ftruncate(fd, (off_t) c->data.size) < 0)
+                return fail(errno, error);
+        if (!copy_pieces(c, error))
+                return false;
+        return fd < 0 || fdatasync(fd) == 0 || fail(errno, error);
 }
 
 static bool run(Copier *c, GError **error) {
-        GThread *hasher = g_thread_new("hash", hash, c);
-        GThread *writer = c->copy->target >= 0 ? g_thread_new("write", write_out, c) : NULL;
-        bool ok = send_all(c, error);
-        int failure = 0;
-        Block *last;
+        g_autoptr(GError) cause = NULL;
+        int fd = c->copy->target >= 0 ? c->copy->target : c->copy->source;
+        bool ok;
 
-        /* What waits to be written is not wanted any more. */
-        if (!ok)
-                (void) atomic_compare_exchange_strong(&c->failure, &failure, ECANCELED);
-        last = take_block(c, c->data.size, 0);
-        last->is_last = true;
-        last->ends_piece = ok && c->data.size == 0 && !c->is_sparse; /* an empty file */
-        send(c, last);
-        (void) g_thread_join(hasher);
-        if (writer)
-                (void) g_thread_join(writer);
-        failure = atomic_load(&c->failure);
-        return ok && (failure == 0 || fail(failure, error));
+        c->hash = file_hash_new(fd, &c->data, c->pieces);
+        ok = write_all(c, &cause);
+        c->digests = file_hash_end(c->hash, ok);
+        if (cause) {
+                g_propagate_error(error, g_steal_pointer(&cause));
+                return false;
+        }
+        return c->digests || fail(errno, error);
 }
 
 static bool compare(const Copier *c, GError **error) {
@@ -522,14 +390,13 @@ static bool check_size(const Copier *c, GError **error) {
 }
 
 bool file_copy(const FileCopy *copy, FileDigest *ret, GError **error) {
-        Copier c = {.copy = copy};
+        Copier c = {.copy = copy, .window = WINDOW_MIN};
         bool ok;
 
-        copier_init(&c);
+        c.pieces = g_array_new(FALSE, FALSE, sizeof(Extent));
         ok = extent_list_read(copy->source, &c.data) || fail(errno, error);
         ok = ok && check_size(&c, error);
         if (ok) {
-                (void) posix_fadvise(copy->source, 0, 0, POSIX_FADV_SEQUENTIAL);
                 cut(&c);
                 c.is_clone = clone_file(copy);
                 ok = run(&c, error) &&

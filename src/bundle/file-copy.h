@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Copies a file as the file it is, holes and all, and computes its digest on the bytes on their
- * way. Blocks, and has two threads of its own. */
+/* Copies a file as the file it is, holes and all, and computes the digest of the copy meanwhile.
+ * Blocks, and has threads of its own. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -27,7 +27,7 @@ typedef struct FileDigest {
 
 typedef struct FileCopy {
         int source;                 /* opened for reading; its position is lost */
-        int target;                 /* empty, opened for writing; -1: only the digest is wanted */
+        int target;                 /* empty, opened for both; -1: only the digest is wanted */
         const void *head;           /* instead of the first bytes of the source, which are data;
                                        NULL: as they are */
         size_t head_length;         /* at most 64 KiB */

@@ -260,7 +260,7 @@ static bool stop_later(void *userdata) {
 }
 
 static void a_copy_can_be_stopped(void) {
-        for (unsigned after = 0; after < 40; after += 13) {
+        for (unsigned after = 0; after < 9; after += 4) {
                 unsigned left = after;
                 const FileHooks hooks = {.stop = stop_later, .userdata = &left};
                 auto_fd source = new_file(), target = new_file();
@@ -285,6 +285,38 @@ static void the_bytes_of_data_are_counted(void) {
         make_sparse(source);
         g_assert_true(file_copy(&copy, NULL, &error));
         g_assert_cmpuint(done, ==, 9 * MIB + 68 * KIB);
+}
+
+/* From one kind of file system to another. */
+static void what_the_kernel_does_not_copy_is_copied_by_hand(void) {
+        auto_fd source = (int) memfd_create("source", MFD_CLOEXEC), target = new_file();
+        FileCopy copy = {.source = source, .target = target, .head = "HEAD", .head_length = 4};
+        g_auto(FileDigest) digest = {0};
+        g_autofree char *sum = NULL;
+
+        put(source, 0, 9 * MIB + 7);
+        g_assert_true(file_copy(&copy, &digest, &error));
+        g_assert_cmpint(pwrite(source, "HEAD", 4, 0), ==, 4);
+        sum = sum_of(source);
+        assert_same(source, target);
+        g_assert_cmpstr(digest.sha256, ==, sum);
+}
+
+static void shorten(uint64_t bytes, void *userdata) {
+        (void) bytes;
+        g_assert_cmpint(ftruncate(*(int *) userdata, 0), ==, 0);
+}
+
+static void a_source_that_gets_shorter_meanwhile_is_an_error(void) {
+        for (unsigned i = 0; i < 2; i++) {
+                auto_fd source = new_file(), target = i == 0 ? new_file() : -1;
+                const FileHooks hooks = {.copied = shorten, .userdata = &source};
+                FileCopy copy = {.source = source, .target = target, .hooks = &hooks};
+
+                put(source, 0, 64 * MIB);
+                g_assert_false(file_copy(&copy, NULL, &error));
+                assert_error(error, FAILED);
+        }
 }
 
 static void a_target_that_takes_nothing_is_an_error(void) {
@@ -315,6 +347,8 @@ int main(int argc, char **argv) {
         ADD(holes_that_were_filled_with_zeros_are_the_same);
         ADD(a_copy_can_be_stopped);
         ADD(the_bytes_of_data_are_counted);
+        ADD(what_the_kernel_does_not_copy_is_copied_by_hand);
+        ADD(a_source_that_gets_shorter_meanwhile_is_an_error);
         ADD(a_target_that_takes_nothing_is_an_error);
         return g_test_run();
 }
