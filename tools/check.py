@@ -35,23 +35,24 @@ BUILDS = {
 }
 # Tests from outside: the step, and its files.
 OUTSIDE = {
-    'contract': ['contract'],
+    'contract': ['contract/test_*.py'],
     'moment': ['system/test_moment.py'],
     'snapshots': ['system/test_snapshot*.py'],
     'system': ['system/test_beside.py', 'system/test_in*.py', 'system/test_[ot]*.py'],
     'exports': ['system/test_bundle*.py', 'system/test_export*.py', 'system/test_import*.py'],
     'groups': ['system/test_[acpr]*.py'],
-    'bus': ['bus'],
-    'auth': ['auth'],
+    'bus': ['bus/test_*.py'],
+    'auth': ['auth/test_*.py'],
 }
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
-SLOW = ('test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py', 'test_application_consistency.py',
-        'test_export_interruptions.py', 'test_export_power_cut.py', 'test_export_settings.py', 'test_import_interruptions.py',
-        'test_export_paths.py', 'test_export_races.py')
+SLOW = ('test_interruptions.py', 'test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py',
+        'test_application_consistency.py', 'test_export_interruptions.py', 'test_export_power_cut.py', 'test_export_settings.py',
+        'test_import_interruptions.py', 'test_export_paths.py', 'test_export_races.py')
 # Before anything runs beside them.
 ALONE = ('moment', 'moment-address')
 # Mostly wait for QEMU, so other steps run beside them, the longest first; but the full counts have the machine for themselves.
-BESIDE = ('snapshots-address', 'snapshots', 'exports-address', 'system-address', 'groups-address', 'groups', 'bus-address')
+BESIDE = ('snapshots', 'snapshots-address', 'groups', 'exports', 'exports-address', 'system-address', 'auth-address', 'groups-address',
+          'bus-address')
 
 SANITIZERS = {
     # The last one: GCC up to 13 takes some blocks of thread-local data for ones of glibc 2.19, reads their size from what is before them, and dies in its
