@@ -9,9 +9,22 @@ import signal
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
+import jsonschema
 from gi.repository import GLib
 from harness import BUILD
+from harness.source import SOURCE
 from qemu_house import run
+
+
+def strict(schema):
+    """It allows members that it does not name, for those who read; we write none."""
+    if isinstance(schema, dict):
+        closed = {'additionalProperties': False} if 'properties' in schema and schema.get('type') == 'object' else {}
+        return {name: strict(value) for name, value in schema.items()} | closed
+    return [strict(item) for item in schema] if isinstance(schema, list) else schema
+
+
+MANIFEST = jsonschema.Draft202012Validator(strict(json.loads((SOURCE / 'docs/manifest.schema.json').read_text(encoding='utf-8'))))
 
 
 def variants(settings):
@@ -45,6 +58,7 @@ def verify(bundle):
     subprocess.run(['sha256sum', '--quiet', '--strict', '-c', 'SHA256SUMS'], cwd=bundle, check=True)
     run(BUILD / 'virtask-bundle', 'verify', bundle)
     manifest = json.loads((bundle / 'manifest.json').read_text(encoding='utf-8'))
+    MANIFEST.validate(manifest)
     files = {str(path.relative_to(bundle)) for path in bundle.rglob('*') if path.is_file()}
     assert files == {file['name'] for file in manifest['files']} | {'manifest.json', 'SHA256SUMS'}
     return manifest
