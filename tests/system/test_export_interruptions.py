@@ -2,8 +2,10 @@
 """Exports of a machine whose daemon or worker dies, at random moments and after single steps, and exports to a disk that is full (security.md T8, T9,
 T11). There is a whole bundle or nothing, the task says which, and the images are what they were, bit for bit."""
 
+import contextlib
 import itertools
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -14,7 +16,7 @@ from exports import begin, begin_halfway, export, fail, go_on, verify, workers
 from harness import BUILD, Scratch
 from harness.source import LONG
 from qemu_house import House, Moments, Snapshots, run, second_disk
-from test_export import digests, write
+from test_export import DISKS, digests, write
 from test_snapshots_interruptions import RESTARTED, Armed
 
 KILLS = 100 if LONG else 3  # of either
@@ -61,6 +63,17 @@ def large(house):
     run('qemu-img', 'resize', '-q', '-f', form, path, '4G')
     run('qemu-io', '-f', form, '-c', f'write -P 7 64M {DATA_MIB}M', path)
     return machine
+
+
+@pytest.fixture(scope='module')
+def merged(house):
+    """The settings of an export of one of its snapshots, which is merged."""
+    machine = new_machine(house, 'merged')
+    machine.take(DISKS, ElementName='first')
+    path, form = machine.images()['hdb']
+    run('qemu-img', 'resize', '-q', '-f', form, path, '4G')
+    run('qemu-io', '-f', form, '-c', f'write -P 7 64M {DATA_MIB}M', path)
+    return machine, {'CopySnapshotConfiguration': 2, 'SnapshotVirtualSystem': machine.take(DISKS, ElementName='second'), 'BackupIntent': 1}
 
 
 @pytest.fixture
@@ -112,11 +125,11 @@ def test_the_daemon_dies_after_a_step(house, machine, directory):
     verify(export(machine, directory))
 
 
-def duration_of(machine, directory):
+def duration_of(machine, directory, **settings):
     """The best of three."""
     def measure():
         start = time.monotonic()
-        export(machine, directory)
+        export(machine, directory, **settings)
         seconds = time.monotonic() - start
         clear(directory)
         return seconds
@@ -151,6 +164,43 @@ def test_killed_at_a_random_moment(house, large, directory, victim):
     print(results)
     moments.check()
     verify(export(large, directory))
+
+
+def programs(pid):
+    """Processes below this one by their names."""
+    for task in pathlib.Path(f'/proc/{pid}/task').iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may have ended just now
+            for child in (task / 'children').read_text(encoding='ascii').split():
+                yield pathlib.Path(f'/proc/{child}/comm').read_text(encoding='ascii').strip(), int(child)
+                yield from programs(child)
+
+
+@pytest.mark.parametrize('victim', ['qemu-img', 'qemu-storage-daemon'])
+def test_what_merges_is_killed(house, merged, directory, victim):
+    machine, settings = merged
+    before, duration = digests(machine), duration_of(machine, directory, **settings)
+    moments, failures = Moments(f'kill of {victim} in an export', KILLS), 0
+    for part in moments:
+        start = time.monotonic()
+        task = begin(machine, directory, **settings)
+        house.pass_time(start + part * duration - time.monotonic())
+        killed = [pid for name, pid in programs(house.daemon.pid) if name == victim[:15]]
+        for pid in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        moments.hit(any('.partial-' in path.name for path in directory.iterdir()))
+        error = house.client.wait_task(task)['ErrorName']
+        left = list(directory.iterdir())
+        assert error.rpartition('.')[2] in ('', 'Failed', 'Backend') and len(left) == (not error), (error, left)
+        if left:
+            verify(left[0])
+        assert killed or not error
+        failures += bool(error)
+        assert digests(machine) == before
+        clear(directory)
+    print(f'{failures} of {KILLS} failed')
+    moments.check()
+    verify(export(machine, directory, **settings))
 
 
 # --- A disk that is full ---
