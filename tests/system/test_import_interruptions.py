@@ -14,7 +14,7 @@ from test_import import Imported, begin, everything
 from test_snapshots_interruptions import RESTARTED, Armed
 
 STEPS = int(os.environ.get('VIRTASK_STEPS', 60 if LONG else 3))
-KILLS = 30 if LONG else 1
+KILLS = 100 if LONG else 1
 CUTS = int(os.environ.get('VIRTASK_CUTS', 0 if LONG else 3))  # 0: all
 
 
