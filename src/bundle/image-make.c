@@ -7,10 +7,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/child.h"
 #include "util/error.h"
+#include "util/fd.h"
 #include "util/number.h"
 
 #define TARGET "/proc/self/fd/3"
@@ -30,14 +34,34 @@ static bool on_stop(void *userdata) {
         return hooks->stop(hooks->userdata);
 }
 
-static bool sync_file(int fd, GError **error) {
-        if (fdatasync(fd) == 0)
-                return true;
+static bool fail(GError **error) {
         g_set_error(error, VIRTASK_ERROR,
                         errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
                                                            : VIRTASK_ERROR_FAILED,
                         "Failed to write an image: %s", g_strerror(errno));
         return false;
+}
+
+static bool sync_file(int fd, GError **error) {
+        return fdatasync(fd) == 0 || fail(error);
+}
+
+/* qemu-img convert, with these arguments behind the source. */
+static bool convert(int target,
+                int connection,
+                const char *const *arguments,
+                const ImageMakeHooks *hooks,
+                GError **error) {
+        const int descriptors[] = {target, connection};
+        const ChildHooks child = {
+                        .line = on_line,
+                        .stop = on_stop,
+                        .userdata = (void *) hooks,
+                        .descriptors = descriptors,
+                        .n_descriptors = G_N_ELEMENTS(descriptors),
+        };
+
+        return child_run(arguments, &child, NULL, error);
 }
 
 bool image_make_overlay(int target,
@@ -61,14 +85,49 @@ bool image_make_copy(int target,
         g_autofree char *source = g_strconcat(SOURCE, export, NULL);
         const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-O", "qcow2",
                         "--image-opts", source, TARGET, NULL};
-        const int descriptors[] = {target, connection};
-        const ChildHooks child = {
-                        .line = on_line,
-                        .stop = on_stop,
-                        .userdata = (void *) hooks,
-                        .descriptors = descriptors,
-                        .n_descriptors = G_N_ELEMENTS(descriptors),
-        };
 
-        return child_run(arguments, &child, NULL, error) && sync_file(target, error);
+        return convert(target, connection, arguments, hooks, error) && sync_file(target, error);
+}
+
+/* An empty image can only be made at the beginning of a file. */
+static bool make_empty_vmdk(int target, uint64_t offset, uint64_t size, GError **error) {
+        g_autofree char *text = g_strdup_printf("%" PRIu64, size);
+        const char *arguments[] = {"qemu-img", "create", "-q", "-f", "vmdk", "-o",
+                        "subformat=streamOptimized", TARGET, text, NULL};
+        auto_fd memory = memfd_create("vmdk", MFD_CLOEXEC);
+        const ChildHooks hooks = {.descriptors = &memory, .n_descriptors = 1};
+        off_t position = 0;
+        struct stat st;
+
+        if (memory < 0 || lseek(target, (off_t) offset, SEEK_SET) < 0)
+                return fail(error);
+        if (!child_run(arguments, &hooks, NULL, error))
+                return false;
+        if (fstat(memory, &st) < 0)
+                return fail(error);
+        while (position < st.st_size)
+                if (sendfile(target, memory, &position, (size_t) (st.st_size - position)) <= 0)
+                        return fail(error);
+        return true;
+}
+
+/* In the order of the disk, and not beside each other (-W): who reads one as a stream wants it so.
+ */
+bool image_make_vmdk(int target,
+                uint64_t offset,
+                uint64_t size,
+                int connection,
+                const char *export,
+                const ImageMakeHooks *hooks,
+                GError **error) {
+        g_autofree char *source = g_strconcat(SOURCE, export, NULL);
+        g_autofree char *options =
+                        g_strdup_printf("driver=vmdk,file.driver=raw,file.offset=%" PRIu64
+                                        ",file.file.driver=file,file.file.filename=" TARGET,
+                                        offset);
+        const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-n", "--target-is-zero",
+                        "--image-opts", source, "--target-image-opts", options, NULL};
+
+        return make_empty_vmdk(target, offset, size, error) &&
+               convert(target, connection, arguments, hooks, error);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Images of a bundle that are no copies, made by qemu-img as this process' user. */
+/* Images of a bundle or of a package that are no copies, made by qemu-img as this process' user. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -21,6 +21,16 @@ bool image_make_overlay(
 /* A qcow2 image in the empty file "target" of what an NBD server shows under the name "export";
  * "connection" is a socket. Synced. DISK_FULL, BACKEND; CANCELLED if stop() says so. */
 bool image_make_copy(int target,
+                int connection,
+                const char *export,
+                const ImageMakeHooks *hooks,
+                GError **error);
+
+/* The same as a streamOptimized VMDK of "size" bytes of capacity, from "offset" of the target on,
+ * where it ends. Not synced. */
+bool image_make_vmdk(int target,
+                uint64_t offset,
+                uint64_t size,
                 int connection,
                 const char *export,
                 const ImageMakeHooks *hooks,

@@ -3,11 +3,12 @@
 /* virtask-bundle: what is done with the files of a caller, by a process that has become the caller.
  *
  *     virtask-bundle write < PLAN              a bundle (bundle/writer.h)
+ *     virtask-bundle write-package < PLAN      a package (bundle/package-writer.h)
  *     virtask-bundle verify DIRECTORY          whether it is as it was written
  *     virtask-bundle verify FILE               the same of a package (ovf/ova.h)
  *     virtask-bundle read DIRECTORY            a summary of it into descriptor 3 (bundle/summary.h)
  *     virtask-bundle extract DIRECTORY < PLAN  its files into descriptors (bundle/extract.h)
- *     virtask-bundle find DIRECTORY NAME PARTIAL      whether it has become whole: its path
+ *     virtask-bundle find DIRECTORY NAME PARTIAL      whether either has become whole: its path
  *     virtask-bundle remove DIRECTORY NAME PARTIAL    what is there of it, whole or not
  *
  * stdout has lines for a program: "total BYTES", "file NAME", "done BYTES", "path PATH", and if it
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 #include "bundle/extract.h"
+#include "bundle/package-writer.h"
 #include "bundle/place.h"
 #include "bundle/reader.h"
 #include "bundle/summary.h"
@@ -108,16 +110,26 @@ static void close_descriptors(void) {
         (void) prctl(PR_SET_DUMPABLE, 1);
 }
 
-static bool write_bundle(char **arguments, GError **error) {
+typedef bool (*Write)(JsonObject *plan, const WriterHooks *hooks, char **ret_path, GError **error);
+
+static bool write_with(Write function, GError **error) {
         Report report = {0};
         const WriterHooks hooks = {on_stop, on_total, on_file, on_done, &report};
         g_autofree char *text = read_plan(error), *path = NULL;
         g_autoptr(JsonNode) plan = text ? json_from_string(text, error) : NULL;
 
-        if (!plan || !bundle_write(json_node_get_object(plan), &hooks, &path, error))
+        if (!plan || !function(json_node_get_object(plan), &hooks, &path, error))
                 return false;
         (void) printf("done %" PRIu64 "\npath %s\n", report.done, path);
         return true;
+}
+
+static bool write_bundle(char **arguments, GError **error) {
+        return write_with(bundle_write, error);
+}
+
+static bool write_package(char **arguments, GError **error) {
+        return write_with(package_write, error);
 }
 
 static bool verify_directory(const char *path, GError **error) {
@@ -135,20 +147,23 @@ static bool verify_directory(const char *path, GError **error) {
         return true;
 }
 
-static bool verify_package(const char *path, GError **error) {
-        Report report = {0};
-        const OvaHooks hooks = {on_stop, on_copied, &report};
-        auto_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        g_autoptr(Ova) ova = NULL;
+static int open_package(const char *path, GError **error) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-        if (fd < 0) {
+        if (fd < 0)
                 g_set_error(error, VIRTASK_ERROR,
                                 errno == EACCES ? VIRTASK_ERROR_ACCESS_DENIED
                                                 : VIRTASK_ERROR_PATH_NOT_FOUND,
                                 "Failed to open '%s': %s", path, g_strerror(errno));
-                return false;
-        }
-        ova = ova_open(fd, error);
+        return fd;
+}
+
+static bool verify_package(const char *path, GError **error) {
+        Report report = {0};
+        const OvaHooks hooks = {on_stop, on_copied, &report};
+        auto_fd fd = open_package(path, error);
+        g_autoptr(Ova) ova = fd >= 0 ? ova_open(fd, error) : NULL;
+
         if (!ova)
                 return false;
         if (!ova->digests) {
@@ -163,27 +178,44 @@ static bool verify_package(const char *path, GError **error) {
         return true;
 }
 
-static bool verify(char **arguments, GError **error) {
+static bool is_package(const char *path) {
         struct stat st;
 
-        if (stat(arguments[0], &st) == 0 && S_ISREG(st.st_mode))
-                return verify_package(arguments[0], error);
-        return verify_directory(arguments[0], error);
+        return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Whether the bundle of that name is the one that had this name before. */
-static bool is_that(const char *path, const char *partial) {
+static bool verify(char **arguments, GError **error) {
+        return is_package(arguments[0]) ? verify_package(arguments[0], error)
+                                        : verify_directory(arguments[0], error);
+}
+
+static char *package_id(const char *path) {
+        auto_fd fd = open_package(path, NULL);
+        g_autoptr(Ova) ova = fd >= 0 ? ova_open(fd, NULL) : NULL;
+
+        return ova ? g_strdup(ova->machine->package) : NULL;
+}
+
+static char *bundle_id(const char *path) {
         g_autoptr(Bundle) bundle = bundle_open(path, NULL);
-        const char *id = bundle ? manifest_id(bundle->manifest) : NULL;
+
+        return bundle ? g_strdup(manifest_id(bundle->manifest)) : NULL;
+}
+
+/* Whether what has that name is what had this name before. */
+static bool is_that(const char *path, const char *partial) {
+        g_autofree char *id = is_package(path) ? package_id(path) : bundle_id(path);
         const char *wanted = g_strrstr(partial, MANIFEST_PARTIAL);
 
         return id && wanted && g_str_equal(id, wanted + strlen(MANIFEST_PARTIAL));
 }
 
+/* A package can have both names at once (bundle/place.c). */
 static bool find_bundle(char **arguments, GError **error) {
         g_autofree char *path = g_build_filename(arguments[0], arguments[1], NULL);
 
         if (is_that(path, arguments[2])) {
+                (void) place_remove(arguments[0], arguments[2], NULL);
                 (void) printf("path %s\n", path);
                 return true;
         }
@@ -240,6 +272,7 @@ static const struct {
         bool (*run)(char **arguments, GError **error);
 } verbs[] = {
                 {"write", 0, write_bundle},
+                {"write-package", 0, write_package},
                 {"verify", 1, verify},
                 {"read", 1, read_bundle},
                 {"extract", 1, extract_bundle},
@@ -270,8 +303,10 @@ int main(int argc, char **argv) {
                 close_descriptors();
                 return error ? 1 : 0;
         }
-        (void) fputs("virtask-bundle write < PLAN | verify DIRECTORY|FILE | read DIRECTORY |\n"
-                     "               extract DIRECTORY < PLAN | find DIRECTORY NAME PARTIAL |\n"
+        (void) fputs("virtask-bundle write < PLAN | write-package < PLAN | verify DIRECTORY|FILE "
+                     "|\n"
+                     "               read DIRECTORY | extract DIRECTORY < PLAN |\n"
+                     "               find DIRECTORY NAME PARTIAL |\n"
                      "               remove DIRECTORY NAME PARTIAL\n",
                         stderr);
         return 2;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -19,7 +20,9 @@
 #include "util/fd.h"
 #include "util/path.h"
 
-#define DEPTH_MAX 16U  /* of what is removed; a bundle has two */
+#define DEPTH_MAX     16U /* of what is removed; a bundle has two */
+#define SPARE_PERCENT 5U  /* of room that has to be left: file systems need some themselves */
+
 #define BELOW_MAX 258U /* bytes of a path in a bundle and its slash: docs/EXPORT-FORMAT.md */
 
 static VirtaskError code_of(int reason) {
@@ -102,24 +105,30 @@ static bool check_free(const Place *place, bool replace_empty, GError **error) {
 static bool make_partial(Place *place, GError **error) {
         if (mkdirat(place->parent, place->partial, 0700) < 0)
                 return fail(errno, "make a directory in", place->path, error);
-        place->directory = openat(place->parent, place->partial,
+        place->made = openat(place->parent, place->partial,
                         O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (place->directory >= 0)
+        if (place->made >= 0)
                 return true;
         fail(errno, "open", place->path, error);
         (void) unlinkat(place->parent, place->partial, AT_REMOVEDIR);
         return false;
 }
 
-bool place_make(const char *directory,
+static bool make_partial_file(Place *place, GError **error) {
+        place->made = openat(place->parent, place->partial,
+                        O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        return place->made >= 0 || fail(errno, "make a file in", place->path, error);
+}
+
+static bool open_place(const char *directory,
                 const char *name,
                 const char *partial,
-                bool replace_empty,
+                bool is_file,
                 Place *ret,
                 GError **error) {
         g_autofree char *real = NULL;
 
-        *ret = (Place){.parent = -1, .directory = -1};
+        *ret = (Place){.parent = -1, .made = -1, .is_file = is_file};
         if (!check_name(name, error) || !check_name(partial, error))
                 return false;
         ret->parent = open_directory(directory, &real, error);
@@ -128,19 +137,44 @@ bool place_make(const char *directory,
         ret->path = g_build_filename(real, name, NULL);
         ret->name = g_strdup(name);
         ret->partial = g_strdup(partial);
-        /* The definition names what is below. */
-        if (strlen(ret->path) + BELOW_MAX >= PATH_MAX)
-                return fail(ENAMETOOLONG, "make", ret->path, error);
-        return check_free(ret, replace_empty, error) && make_partial(ret, error);
+        /* The definition of a bundle names what is below. */
+        return strlen(ret->path) + (is_file ? 0 : BELOW_MAX) < PATH_MAX ||
+               fail(ENAMETOOLONG, "make", ret->path, error);
 }
 
-bool place_room(const Place *place, uint64_t *ret, GError **error) {
-        struct statvfs st;
+bool place_make(const char *directory,
+                const char *name,
+                const char *partial,
+                bool replace_empty,
+                Place *ret,
+                GError **error) {
+        return open_place(directory, name, partial, false, ret, error) &&
+               check_free(ret, replace_empty, error) && make_partial(ret, error);
+}
 
-        if (fstatvfs(place->directory, &st) < 0)
+bool place_make_file(const char *directory,
+                const char *name,
+                const char *partial,
+                Place *ret,
+                GError **error) {
+        return open_place(directory, name, partial, true, ret, error) &&
+               check_free(ret, false, error) && make_partial_file(ret, error);
+}
+
+bool place_check_room(const Place *place, uint64_t needed, GError **error) {
+        struct statvfs st;
+        uint64_t room;
+
+        if (fstatvfs(place->made, &st) < 0)
                 return fail(errno, "ask for the room at", place->path, error);
-        *ret = (uint64_t) st.f_bavail * st.f_frsize;
-        return true;
+        room = (uint64_t) st.f_bavail * st.f_frsize;
+        needed += needed / 100 * SPARE_PERCENT;
+        if (room >= needed)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL,
+                        "%" PRIu64 " bytes are needed at '%s', and %" PRIu64 " are free", needed,
+                        place->path, room);
+        return false;
 }
 
 /* The directory of the bundle that a name lies in. */
@@ -152,11 +186,11 @@ static int open_part(const Place *place, const char *name, const char **ret_base
         *ret_base = slash ? slash + 1 : name;
         if (!check_name(*ret_base, error) || (part && !check_name(part, error)))
                 return -1;
-        if (part && mkdirat(place->directory, part, 0700) < 0 && errno != EEXIST) {
+        if (part && mkdirat(place->made, part, 0700) < 0 && errno != EEXIST) {
                 fail(errno, "make the directory", part, error);
                 return -1;
         }
-        fd = openat(place->directory, part ?: ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(place->made, part ?: ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 fail(errno, "open", name, error);
         return fd;
@@ -230,11 +264,11 @@ static bool remove_entry(int directory, const char *name, unsigned depth) {
 }
 
 void place_discard(Place *place) {
-        if (place->directory < 0)
+        if (place->made < 0)
                 return;
         (void) remove_entry(place->parent, place->partial, DEPTH_MAX);
         (void) fsync(place->parent);
-        fd_close(&place->directory);
+        fd_close(&place->made);
 }
 
 bool place_remove(const char *directory, const char *name, GError **error) {
@@ -268,6 +302,11 @@ static int rename_without_replacing(const Place *place) {
 
         if (r == 0 || errno != EINVAL)
                 return r;
+        if (place->is_file &&
+                        linkat(place->parent, place->partial, place->parent, place->name, 0) == 0)
+                return unlinkat(place->parent, place->partial, 0);
+        if (place->is_file && errno == EEXIST)
+                return -1;
         if (fstatat(place->parent, place->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
                 errno = EEXIST;
                 return -1;
@@ -283,7 +322,9 @@ static void withdraw(const Place *place) {
 }
 
 bool place_publish(Place *place, bool replace_empty, GError **error) {
-        if (!for_each_entry(place->directory, sync_part, 0) || !sync_directory(place->directory))
+        if (place->is_file ? fsync(place->made) < 0
+                           : !for_each_entry(place->made, sync_part, 0) ||
+                                                        !sync_directory(place->made))
                 return fail(errno, "sync", place->path, error);
         if (replace_empty ? renameat(place->parent, place->partial, place->parent, place->name) < 0
                           : rename_without_replacing(place) < 0)
@@ -294,12 +335,12 @@ bool place_publish(Place *place, bool replace_empty, GError **error) {
                 withdraw(place);
                 return fail(saved, "sync", place->path, error);
         }
-        fd_close(&place->directory);
+        fd_close(&place->made);
         return true;
 }
 
 void place_clear(Place *place) {
-        fd_close(&place->directory);
+        fd_close(&place->made);
         fd_close(&place->parent);
         g_free(place->path);
         g_free(place->name);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where a bundle is made: beside its final place, under a name that nobody takes for one, and
- * renamed when it is whole and on the disk. All paths are used with the rights of this process. */
+/* Where a bundle is made, or a package: beside its final place, under a name that nobody takes for
+ * one, and renamed when it is whole and on the disk. All paths are used with the rights of this
+ * process. */
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct Place {
-        int parent;    /* the directory that the bundle is to be in */
-        int directory; /* the unfinished bundle; -1: there is none */
-        char *path;    /* of the bundle once it is whole: absolute, without links */
+        int parent;   /* the directory that the bundle is to be in */
+        int made;     /* the unfinished bundle, which is a directory, or package; -1: none */
+        bool is_file; /* it is a package */
+        char *path;   /* of it once it is whole: absolute, without links */
         char *name;
         char *partial;
 } Place;
@@ -27,18 +29,26 @@ bool place_make(const char *directory,
                 Place *ret,
                 GError **error);
 
-/* Bytes that the caller may still write there. */
-bool place_room(const Place *place, uint64_t *ret, GError **error);
+/* The same for a package: an empty file, for reading and writing. */
+bool place_make_file(const char *directory,
+                const char *name,
+                const char *partial,
+                Place *ret,
+                GError **error);
+
+/* DISK_FULL unless so many bytes can still be written there, and some more. */
+bool place_check_room(const Place *place, uint64_t needed, GError **error);
 
 /* A new file of the bundle, for reading and writing; "name" may have one directory before it. -1
  * and "error". */
 int place_create(const Place *place, const char *name, GError **error);
 bool place_write(const Place *place, const char *name, const char *text, GError **error);
 
-/* The bundle is there under its name and survives a power cut, or nothing has changed. */
+/* The bundle is there under its name and survives a power cut, or nothing has changed. What is in a
+ * package is on the disk already. */
 bool place_publish(Place *place, bool replace_empty, GError **error);
 
-/* Removes an unfinished bundle, with whatever is in it. */
+/* Removes what is unfinished, with whatever is in it. */
 void place_discard(Place *place);
 void place_clear(Place *place);
 

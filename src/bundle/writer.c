@@ -5,7 +5,6 @@
 #include "bundle/writer.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "bundle/extents.h"
@@ -15,8 +14,6 @@
 #include "bundle/qcow2-head.h"
 #include "util/error.h"
 #include "util/fd.h"
-
-#define SPARE_PERCENT 5U /* of room that has to be left: file systems need some themselves */
 
 typedef struct Writer {
         JsonObject *plan;
@@ -224,20 +221,6 @@ static bool count(const Writer *w, uint64_t *ret, GError **error) {
         return true;
 }
 
-static bool check_room(const Writer *w, uint64_t needed, GError **error) {
-        uint64_t room;
-
-        needed += needed / 100 * SPARE_PERCENT;
-        if (!place_room(&w->place, &room, error))
-                return false;
-        if (room >= needed)
-                return true;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL,
-                        "%" PRIu64 " bytes are needed at '%s', and %" PRIu64 " are free", needed,
-                        w->place.path, room);
-        return false;
-}
-
 /* The last files */
 
 static char *complete_manifest(const Writer *w) {
@@ -270,7 +253,7 @@ static bool is_to_stop(const Writer *w, GError **error) {
 static bool fill(Writer *w, GError **error) {
         uint64_t total;
 
-        if (!count(w, &total, error) || !check_room(w, total, error))
+        if (!count(w, &total, error) || !place_check_room(&w->place, total, error))
                 return false;
         w->hooks->total(total, w->hooks->userdata);
         return write_texts(w, error) && write_images(w, error) && !is_to_stop(w, error) &&

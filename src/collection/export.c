@@ -164,6 +164,7 @@ static bool group_export_settle(Job *job, GError **error) {
                 .run = group_export_run,                                                     \
                 .settle = group_export_settle,                                               \
                 .part_request = part_request,                                                \
+                EXPORT_DIRECTORY,                                                            \
                 EXPORT_OPERATION
 /* clang-format on */
 

@@ -170,7 +170,7 @@ static int plan_file(JsonObject *plan, GError **error) {
 }
 
 bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GError **error) {
-        const char *arguments[] = {NULL, "write", NULL};
+        const char *arguments[] = {NULL, plan->verb, NULL};
         auto_fd input = plan_file(plan->object, error);
         Talk talk = {.job = job};
         ChildHooks hooks = {

@@ -12,8 +12,9 @@
 #include "export/plan.h"
 #include "jobs/job.h"
 
-/* Writes the bundle; the job's progress and status are those of the child. *ret_path is where the
- * bundle is. The errors are those of bundle_write(); CANCELLED with the job. */
+/* Writes the bundle or the package; the job's progress and status are those of the child. *ret_path
+ * is where it is. The errors are those of bundle_write() and package_write(); CANCELLED with the
+ * job. */
 bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GError **error);
 
 /* Whether it has become whole, although whoever wrote it is no more; *ret_path is where it is. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ExportSystemDefinition: Msvm_VirtualSystemManagementService::ExportSystemDefinition.
+/* ExportSystemDefinition: Msvm_VirtualSystemManagementService::ExportSystemDefinition; and
+ * ExportPackage, the same into a file that other products read (docs/decisions/0013-ova.md).
  *
  *     a snapshot, if it runs ── the plan ── virtask-bundle, as the caller ── the snapshot goes */
 
@@ -19,6 +20,7 @@
 #define MEMORY_MACHINE   "Machine" /* its name */
 #define MEMORY_PARTIAL   "Partial"
 #define RESULT_DIRECTORY "ExportDirectory"
+#define RESULT_FILE      "ExportFile"
 #define NAME_HEAD        40 /* characters of the machine's name in that of the unfinished bundle */
 
 /* What may be exported */
@@ -54,6 +56,9 @@ static bool export_admit(const void *data, const MachineFacts *facts, GError **e
                         !check_snapshot(facts, snapshot, error) ||
                         !check_base(request, facts, error))
                 return false;
+        if (request->package && machine_state_from_facts(facts) == MACHINE_SAVED)
+                return refuse(VIRTASK_ERROR_INVALID_STATE, error, facts,
+                                "is saved, and a package holds no memory");
         if (!facts->active || export_request_is_of_one(request))
                 return true;
         if (!request->live_seen)
@@ -93,7 +98,7 @@ static void place_clear(BundlePlace *place) {
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BundlePlace, place_clear)
 
-/* Without a subdirectory the directory itself becomes the bundle. */
+/* Without a subdirectory the directory itself becomes the bundle, and a file the package. */
 static void find_place(const Job *job, const char *machine, const char *partial, BundlePlace *ret) {
         const ExportRequest *request = job->request;
 
@@ -178,7 +183,17 @@ static ExportPlan *make_plan(
         if (!backend_open_domain(job->backend, BACKEND_LONG, job->uuid, &loan, error))
                 return NULL;
         source = read_source(job, loan.domain, snapshot, error);
-        return source ? export_plan_new(source, job->request, place, error) : NULL;
+        if (!source)
+                return NULL;
+        return ((const ExportRequest *) job->request)->package
+                               ? export_plan_new_package(job, source, place, error)
+                               : export_plan_new(source, job->request, place, error);
+}
+
+static void tell_result(Job *job, const char *path) {
+        const ExportRequest *request = job->request;
+
+        job_result(job, request->package ? RESULT_FILE : RESULT_DIRECTORY, path);
 }
 
 static bool write_bundle(Job *job, const char *snapshot, GError **error) {
@@ -195,7 +210,7 @@ static bool write_bundle(Job *job, const char *snapshot, GError **error) {
                 export_discard(job); /* it does that itself, unless it was killed */
                 return false;
         }
-        job_result(job, RESULT_DIRECTORY, path);
+        tell_result(job, path);
         return true;
 }
 
@@ -241,7 +256,7 @@ static bool is_written(Job *job) {
 
         if (!recall_place(job, &place) || !bundle_child_find(job, &place, &path))
                 return false;
-        job_result(job, RESULT_DIRECTORY, path);
+        tell_result(job, path);
         return true;
 }
 
@@ -275,6 +290,7 @@ const Operation operation_export_machine = {
                 .job_type = 62,
                 .parse = export_request_parse,
                 .admit = export_admit,
+                EXPORT_DIRECTORY,
                 EXPORT_OF_MACHINE,
 };
 
@@ -285,6 +301,7 @@ const Operation operation_export_snapshot = {
                 .job_type = 62,
                 .parse = export_request_parse_for_snapshot,
                 .admit = export_admit,
+                EXPORT_DIRECTORY,
                 EXPORT_OF_MACHINE,
 };
 
@@ -296,5 +313,17 @@ const Operation operation_export_point = {
                 .job_type = 203,
                 .parse = export_request_parse_for_point,
                 .admit = export_admit_point,
+                EXPORT_DIRECTORY,
+                EXPORT_OF_MACHINE,
+};
+
+const Operation operation_export_package = {
+                .name = "system-export-package",
+                .interface = "VirtualMachine",
+                .member = "ExportPackage",
+                .argument_names = "file\0options\0task\0",
+                .job_type = 62,
+                .parse = export_request_parse_for_package,
+                .admit = export_admit,
                 EXPORT_OF_MACHINE,
 };

@@ -6,11 +6,13 @@
 #include "export/settings.h"
 #include "jobs/operation.h"
 
-/* What all exports have in common, of a machine and of several. */
+/* What all exports have in common, of a machine and of several; and those that make a directory. */
 /* clang-format off */
+#define EXPORT_DIRECTORY                                                                     \
+                .argument_names = "export_directory\0export_setting_data\0task\0"
+
 #define EXPORT_OPERATION                                                                     \
                 .signature = "sa{sv}",                                                       \
-                .argument_names = "export_directory\0export_setting_data\0task\0",           \
                 .action = "org.virtask1.export",                                             \
                 .gerund = "Exporting",                                                       \
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
@@ -23,5 +25,6 @@
 
 extern const Operation operation_export_machine;
 extern const Operation operation_export_point;
+extern const Operation operation_export_package;
 extern const Operation operation_export_snapshot;
 extern const Operation operation_import_machine;

@@ -212,17 +212,7 @@ static bool is_base(const Planner *p, const Disk *disk) {
         return g_strcmp0(disk->path, export_source_base_of(p->source, disk)) == 0;
 }
 
-/* What the chain holds at most. */
-static uint64_t weigh(const Planner *p, const TreeImage *image) {
-        uint64_t bytes = 0;
-
-        for (; image; image = find_image(p, image->backing))
-                bytes += image->size;
-        return bytes;
-}
-
 static bool add_merged(Planner *p, const Disk *disk, GError **error) {
-        const TreeImage *image = find_image(p, disk->path);
         g_autofree char *name = g_strdup_printf("disks/%s.qcow2", disk->target);
         JsonObject *object;
         int connection = image_server_connect(p->plan->server, error);
@@ -232,7 +222,7 @@ static bool add_merged(Planner *p, const Disk *disk, GError **error) {
         object = json_object_new();
         add_descriptor(p, object, connection);
         json_object_set_string_member(object, "export", disk->target);
-        json_object_set_int_member(object, "size", (gint64) weigh(p, image));
+        json_object_set_int_member(object, "size", (gint64) export_source_weigh(p->source, disk));
         replace_disk(p, disk, name, object);
         return true;
 }

@@ -3,7 +3,6 @@
 #include "export/plan.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "backend/backend.h"
 #include "backend/saved-image.h"
@@ -11,6 +10,7 @@
 #include "export/plan-internal.h"
 #include "export/rewrite.h"
 #include "util/error.h"
+#include "util/fd.h"
 
 static const char readme_title[] =
                 "This directory is an export of a virtual machine, made by virtask.\n"
@@ -306,13 +306,11 @@ ExportPlan *export_plan_new(const ExportSource *source,
                 const ExportRequest *request,
                 const BundlePlace *place,
                 GError **error) {
-        g_autoptr(ExportPlan) plan = g_new0(ExportPlan, 1);
+        g_autoptr(ExportPlan) plan = export_plan_empty("write");
         g_autofree char *random = g_uuid_string_random();
         Planner p = {.source = source, .request = request, .plan = plan};
         bool ok;
 
-        plan->object = json_object_new();
-        plan->descriptors = g_array_new(FALSE, FALSE, sizeof(int));
         p.names = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
         p.copies = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         p.replaced = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -331,12 +329,32 @@ ExportPlan *export_plan_new(const ExportSource *source,
         return ok ? g_steal_pointer(&plan) : NULL;
 }
 
+static void close_descriptor(void *data) {
+        fd_close(data);
+}
+
+static GArray *new_descriptors(void) {
+        GArray *descriptors = g_array_new(FALSE, FALSE, sizeof(int));
+
+        g_array_set_clear_func(descriptors, close_descriptor);
+        return descriptors;
+}
+
+ExportPlan *export_plan_empty(const char *verb) {
+        ExportPlan *plan = g_new0(ExportPlan, 1);
+
+        plan->verb = verb;
+        plan->object = json_object_new();
+        plan->descriptors = new_descriptors();
+        plan->locks = new_descriptors();
+        return plan;
+}
+
 void export_plan_free(ExportPlan *plan) {
         if (!plan)
                 return;
-        for (unsigned i = 0; i < plan->descriptors->len; i++)
-                (void) close(g_array_index(plan->descriptors, int, i));
         (void) g_array_unref(plan->descriptors);
+        (void) g_array_unref(plan->locks);
         json_object_unref(plan->object);
         image_server_stop(plan->server);
         g_free(plan);

@@ -36,6 +36,12 @@ static const OptionSpec settings[] = {
         {NULL,                                  0,              0,                       NO_SEEN, NULL},
 };
 
+static const OptionSpec package_settings[] = {
+        {"CaptureLiveState",         OPTION_ENUM,    FIELD(live),     FIELD(live_seen), live_names},
+        {"ExcludedVirtualHardDisks", OPTION_STRINGS, FIELD(excluded), NO_SEEN,          NULL},
+        {NULL,                       0,              0,               NO_SEEN,          NULL},
+};
+
 static const OptionSpec group_settings[] = {
         {"CopyVmStorage",              OPTION_BOOLEAN, FIELD(storage),      NO_SEEN,            NULL},
         {"CreateVmExportSubdirectory", OPTION_BOOLEAN, FIELD(subdirectory), NO_SEEN,            NULL},
@@ -111,7 +117,7 @@ static bool read_request(sd_bus_message *call,
         const char *directory;
 
         if (sd_bus_message_read(call, "s", &directory) < 0)
-                return fail(error, "The directory can not be read");
+                return fail(error, "The path can not be read");
         request->directory = without_slashes_at_end(directory);
         request->storage = request->runtime = request->subdirectory = true;
         return path_check(directory, error) &&
@@ -159,6 +165,19 @@ bool export_request_parse_for_point(sd_bus_message *call, void *request, GError 
         return read_request(call, point_settings, own, error) &&
                (!own->base || is_point(own->base) ||
                                fail(error, "BaseReferencePoint must be a reference point"));
+}
+
+bool export_request_parse_for_package(sd_bus_message *call, void *request, GError **error) {
+        ExportRequest *own = request;
+
+        if (!read_request(call, package_settings, own, error))
+                return false;
+        if (own->live == EXPORT_SAVED_STATE)
+                return fail(error, "CaptureLiveState must be 0 or 2: a package holds no memory");
+        own->package = true;
+        own->snapshots = EXPORT_NO_SNAPSHOTS;
+        own->runtime = own->subdirectory = false;
+        return true;
 }
 
 /* Several machines can't become one directory. */
@@ -268,6 +287,7 @@ void export_request_store(const void *request, GKeyFile *file) {
         g_key_file_set_uint64(file, GROUP, "Snapshots", own->snapshots);
         g_key_file_set_uint64(file, GROUP, "Live", own->live);
         g_key_file_set_boolean(file, GROUP, "Subdirectory", own->subdirectory);
+        g_key_file_set_boolean(file, GROUP, "Package", own->package);
 }
 
 /* What it takes to settle it; it is never run again. */
@@ -278,6 +298,7 @@ void export_request_load(void *request, GKeyFile *file) {
         own->snapshots = (uint32_t) g_key_file_get_uint64(file, GROUP, "Snapshots", NULL);
         own->live = (uint32_t) g_key_file_get_uint64(file, GROUP, "Live", NULL);
         own->subdirectory = g_key_file_get_boolean(file, GROUP, "Subdirectory", NULL);
+        own->package = g_key_file_get_boolean(file, GROUP, "Package", NULL);
 }
 
 void export_request_clear(void *request) {

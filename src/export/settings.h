@@ -33,7 +33,7 @@ typedef enum ExportIntent {
 
 typedef struct ExportRequest {
         Request common;
-        char *directory;
+        char *directory;         /* of a package: the file */
         uint32_t snapshots;      /* ExportSnapshots */
         uint32_t live;           /* ExportLiveState */
         uint32_t intent;         /* ExportIntent */
@@ -47,6 +47,7 @@ typedef struct ExportRequest {
         bool storage;      /* its disks are copied */
         bool runtime;      /* saved state and memory are copied */
         bool subdirectory; /* the bundle is made in the directory, named like the machine */
+        bool package;      /* not a bundle: a file for other products */
         bool for_migration;
         bool without_overlays; /* what is not copied is named itself */
 } ExportRequest;
@@ -62,6 +63,10 @@ bool export_request_parse_for_snapshot(sd_bus_message *call, void *request, GErr
 /* The same for a reference point, as one snapshot for a backup, with the settings of
  * Msvm_VirtualSystemReferencePointExportSettingData. */
 bool export_request_parse_for_point(sd_bus_message *call, void *request, GError **error);
+
+/* The same for a package: a file, and of the settings CaptureLiveState, without memory, and
+ * ExcludedVirtualHardDisks. */
+bool export_request_parse_for_package(sd_bus_message *call, void *request, GError **error);
 
 /* The same for snapshots of several machines, with the settings of
  * Msvm_CollectionSnapshotExportSettingData; their numbers of BackupIntent are 1 and 2. */

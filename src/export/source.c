@@ -133,12 +133,24 @@ const char *export_source_base_of(const ExportSource *source, const Disk *disk) 
         return before && disk_is_snapshottable(before) ? before->path : NULL;
 }
 
+static const TreeImage *find_image(const ExportSource *source, const char *path) {
+        return path ? g_hash_table_lookup(source->tree->images, path) : NULL;
+}
+
+uint64_t export_source_weigh(const ExportSource *source, const Disk *disk) {
+        uint64_t bytes = 0;
+
+        for (const TreeImage *image = find_image(source, disk->path); image;
+                        image = find_image(source, image->backing))
+                bytes += image->size;
+        return bytes;
+}
+
 static bool rests_on(const ExportSource *source, const Disk *disk, const char *path) {
-        const TreeImage *image = g_hash_table_lookup(source->tree->images, disk->path);
+        const TreeImage *image = find_image(source, disk->path);
 
         while (image && !g_str_equal(image->path, path))
-                image = image->backing ? g_hash_table_lookup(source->tree->images, image->backing)
-                                       : NULL;
+                image = find_image(source, image->backing);
         return image;
 }
 

@@ -40,4 +40,7 @@ bool export_source_has(const ExportRequest *request, const Disk *disk);
 /* The image of the base that the disk rests on; NULL: none. */
 const char *export_source_base_of(const ExportSource *source, const Disk *disk);
 
+/* What the disk and all that it rests on holds, in bytes: the most that a copy of it can. */
+uint64_t export_source_weigh(const ExportSource *source, const Disk *disk);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ExportSource, export_source_free)

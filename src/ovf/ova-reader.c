@@ -5,6 +5,7 @@
  * that it is read here: where each file lies is what we want to know, so that qemu-img can read a
  * disk where it is. */
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -21,7 +22,6 @@
 #define FILES_MAX     320U
 #define TEXT_MAX      (UINT64_C(1) << 20) /* of the descriptor and of the manifest */
 #define EXTENSION_MAX (UINT64_C(64) << 10)
-#define BUFFER_LENGTH (1U << 20)
 
 /* While the archive is read. */
 typedef struct Reader {
@@ -314,31 +314,18 @@ Ova *ova_open(int fd, GError **error) {
 
 /* Digests */
 
-static bool is_to_stop(const OvaHooks *hooks, GError **error) {
-        if (!hooks || !hooks->stop || !hooks->stop(hooks->userdata))
-                return false;
-        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED,
-                        "The verification was stopped");
-        return true;
-}
-
-static bool add_content(const Ova *ova,
+static bool hash_file(const Ova *ova,
                 const OvaFile *file,
                 OvfDigest *digest,
                 const OvaHooks *hooks,
                 GError **error) {
-        g_autofree unsigned char *buffer = g_malloc(BUFFER_LENGTH);
+        int reason = package_hash(ova->fd, file->offset, file->size, digest, hooks);
 
-        for (uint64_t done = 0, n; done < file->size; done += n) {
-                n = MIN(file->size - done, BUFFER_LENGTH);
-                if (is_to_stop(hooks, error) ||
-                                !read_at(ova->fd, buffer, n, file->offset + done, error))
-                        return false;
-                ovf_digest_add(digest, buffer, n);
-                if (hooks && hooks->copied)
-                        hooks->copied(n, hooks->userdata);
-        }
-        return true;
+        if (reason == ECANCELED)
+                g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED,
+                                "The verification was stopped");
+        return reason == 0 ||
+               (reason != ECANCELED && fail(error, "can not be read", g_strerror(reason)));
 }
 
 static bool verify_file(const Ova *ova, const char *name, const OvaHooks *hooks, GError **error) {
@@ -346,7 +333,7 @@ static bool verify_file(const Ova *ova, const char *name, const OvaHooks *hooks,
         g_autoptr(OvfDigest) digest = ovf_digest_new(expected->algorithm);
         g_autofree char *text = NULL;
 
-        if (!add_content(ova, ova_find(ova, name), digest, hooks, error))
+        if (!hash_file(ova, ova_find(ova, name), digest, hooks, error))
                 return false;
         text = ovf_digest_end(digest);
         return g_str_equal(text, expected->text) ||

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Each disk is read once. The manifest comes before the disks, as OVF 1.1 wants it, and is written
- * after them: its length is known from the names. */
+/* The descriptor and the manifest come before the disks, as OVF 1.1 wants it, and are written after
+ * them, because they have their sizes and digests. Their places are kept free: the length of the
+ * manifest is known from the names, and that of the descriptor is its length with the largest
+ * numbers that there are. What it gets too long is blank. */
 
 #include <errno.h>
 #include <string.h>
@@ -16,19 +18,17 @@
 #include "ovf/tar-header.h"
 #include "util/error.h"
 
-#define BUFFER_LENGTH (1U << 20)
 #define RECORD_LENGTH (20U * TAR_BLOCK) /* of which an archive is a multiple */
 #define NAME_LENGTH   (TAR_NAME_LENGTH - 4U)
 
 typedef struct Writer {
         int target;
-        const OvfMachine *machine;
-        const int *descriptors;
+        OvfMachine *machine;
+        const OvaSource *source;
         const OvaHooks *hooks;
         uint64_t offset; /* the end of what is written */
         uint64_t mtime;
         GString *digests;
-        unsigned char *buffer;
 } Writer;
 
 static bool fail(int reason, const char *verb, GError **error) {
@@ -79,25 +79,16 @@ static void note_digest(Writer *w, const char *name, OvfDigest *digest) {
         g_string_append(w->digests, line);
 }
 
-static bool write_text(Writer *w, const char *name, const char *text, GError **error) {
-        g_autoptr(OvfDigest) digest = ovf_digest_new(OVF_SHA256);
-        size_t length = strlen(text);
-
-        if (!write_header(w, name, length, error) || !write_at(w, w->offset, text, length, error))
+/* A header, and room behind it; returns where that is. */
+static bool reserve(Writer *w, const char *name, size_t length, uint64_t *ret, GError **error) {
+        if (!write_header(w, name, length, error))
                 return false;
+        *ret = w->offset;
         w->offset += padded(length, TAR_BLOCK);
-        ovf_digest_add(digest, text, length);
-        note_digest(w, name, digest);
         return true;
 }
 
 /* Disks */
-
-static bool read_some(Writer *w, int fd, size_t length, uint64_t offset, GError **error) {
-        int reason = package_read(fd, w->buffer, length, offset);
-
-        return reason == 0 || fail(reason, "read", error);
-}
 
 static bool is_to_stop(const Writer *w, GError **error) {
         if (!w->hooks || !w->hooks->stop || !w->hooks->stop(w->hooks->userdata))
@@ -107,47 +98,72 @@ static bool is_to_stop(const Writer *w, GError **error) {
         return true;
 }
 
-static bool copy_disk(Writer *w, int fd, uint64_t size, OvfDigest *digest, GError **error) {
-        for (uint64_t done = 0, n; done < size; done += n) {
-                n = MIN(size - done, BUFFER_LENGTH);
-                if (is_to_stop(w, error) || !read_some(w, fd, n, done, error) ||
-                                !write_at(w, w->offset + done, w->buffer, n, error))
-                        return false;
-                ovf_digest_add(digest, w->buffer, n);
-                if (w->hooks && w->hooks->copied)
-                        w->hooks->copied(n, w->hooks->userdata);
-        }
+static bool fill_disk(Writer *w, unsigned number, uint64_t *ret_size, GError **error) {
+        uint64_t offset = w->offset + TAR_BLOCK;
+        struct stat st;
+
+        if (ftruncate(w->target, (off_t) offset) < 0)
+                return fail(errno, "write", error);
+        if (!w->source->write(w->target, offset, number, w->source->userdata, error))
+                return false;
+        if (fstat(w->target, &st) < 0)
+                return fail(errno, "look at", error);
+        *ret_size = (uint64_t) st.st_size - offset;
         return true;
 }
 
+/* What somebody else has written is read once more, from memory for the most part. */
 static bool write_disk(Writer *w, unsigned number, GError **error) {
-        const OvfDisk *disk = w->machine->disks->pdata[number];
+        OvfDisk *disk = w->machine->disks->pdata[number];
         g_autoptr(OvfDigest) digest = ovf_digest_new(OVF_SHA256);
+        int reason;
 
         if (!disk->file)
                 return true;
-        if (!write_header(w, disk->file, disk->file_size, error) ||
-                        !copy_disk(w, w->descriptors[number], disk->file_size, digest, error))
+        if (is_to_stop(w, error) || !fill_disk(w, number, &disk->file_size, error) ||
+                        !write_header(w, disk->file, disk->file_size, error))
                 return false;
+        reason = package_hash(w->target, w->offset, disk->file_size, digest, w->hooks);
+        if (is_to_stop(w, error))
+                return false;
+        if (reason != 0)
+                return fail(reason, "read", error);
         w->offset += padded(disk->file_size, TAR_BLOCK);
         note_digest(w, disk->file, digest);
         return true;
 }
 
+static bool write_disks(Writer *w, GError **error) {
+        for (unsigned i = 0; i < w->machine->disks->len; i++)
+                if (!write_disk(w, i, error))
+                        return false;
+        return true;
+}
+
 /* The package */
 
-static bool measure(const OvfMachine *machine, const int *descriptors, GError **error) {
-        for (unsigned i = 0; i < machine->disks->len; i++) {
-                OvfDisk *disk = machine->disks->pdata[i];
-                struct stat st;
+/* How long the descriptor gets at most. */
+static size_t descriptor_length(OvfMachine *machine) {
+        g_autofree char *text = NULL;
 
-                if (!disk->file)
-                        continue;
-                if (fstat(descriptors[i], &st) < 0)
-                        return fail(errno, "look at", error);
-                disk->file_size = (uint64_t) st.st_size;
-        }
-        return true;
+        for (unsigned i = 0; i < machine->disks->len; i++)
+                ((OvfDisk *) machine->disks->pdata[i])->file_size = UINT64_MAX;
+        text = ovf_write(machine);
+        return strlen(text);
+}
+
+/* Its line comes first in the manifest. */
+static bool write_descriptor(
+                Writer *w, const char *name, uint64_t offset, size_t length, GError **error) {
+        g_autoptr(OvfDigest) digest = ovf_digest_new(OVF_SHA256);
+        g_autofree char *text = ovf_write(w->machine), *line = NULL, *sha256 = NULL;
+        g_autofree char *whole = g_strdup_printf("%-*s", (int) length, text);
+
+        ovf_digest_add(digest, whole, length);
+        sha256 = ovf_digest_end(digest);
+        line = package_digest_line(name, sha256);
+        g_string_prepend(w->digests, line);
+        return write_at(w, offset, whole, length, error);
 }
 
 static bool check_name(const char *name, size_t maximum, GError **error) {
@@ -202,42 +218,38 @@ static bool finish(Writer *w, GError **error) {
 static bool write_package(Writer *w, const char *name, GError **error) {
         g_autofree char *descriptor = g_strconcat(name, ".ovf", NULL);
         g_autofree char *manifest = g_strconcat(name, ".mf", NULL);
-        g_autofree char *text = ovf_write(w->machine);
-        size_t length = digests_length(w->machine, descriptor);
-        uint64_t place;
+        size_t length = descriptor_length(w->machine);
+        size_t lines = digests_length(w->machine, descriptor);
+        uint64_t descriptor_offset, manifest_offset;
 
-        if (!write_text(w, descriptor, text, error) || !write_header(w, manifest, length, error))
+        if (!reserve(w, descriptor, length, &descriptor_offset, error) ||
+                        !reserve(w, manifest, lines, &manifest_offset, error) ||
+                        !write_disks(w, error) ||
+                        !write_descriptor(w, descriptor, descriptor_offset, length, error))
                 return false;
-        place = w->offset;
-        w->offset += padded(length, TAR_BLOCK);
-        for (unsigned i = 0; i < w->machine->disks->len; i++)
-                if (!write_disk(w, i, error))
-                        return false;
-        g_assert(w->digests->len == length);
-        return write_at(w, place, w->digests->str, length, error) && finish(w, error);
+        g_assert(w->digests->len == lines);
+        return write_at(w, manifest_offset, w->digests->str, lines, error) && finish(w, error);
 }
 
 bool ova_write(int target,
                 const char *name,
                 OvfMachine *machine,
-                const int *descriptors,
+                const OvaSource *source,
                 const OvaHooks *hooks,
                 GError **error) {
         Writer w = {
                         .target = target,
                         .machine = machine,
-                        .descriptors = descriptors,
+                        .source = source,
                         .hooks = hooks,
                         .mtime = (uint64_t) (g_get_real_time() / G_USEC_PER_SEC),
         };
         bool ok;
 
-        if (!check_names(name, machine, error) || !measure(machine, descriptors, error))
+        if (!check_names(name, machine, error))
                 return false;
         w.digests = g_string_new(NULL);
-        w.buffer = g_malloc(BUFFER_LENGTH);
         ok = write_package(&w, name, error);
-        g_free(w.buffer);
         (void) g_string_free(w.digests, TRUE);
         return ok;
 }

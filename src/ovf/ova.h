@@ -12,20 +12,28 @@
 /* Each may be NULL. Called on the thread of the caller. */
 typedef struct OvaHooks {
         bool (*stop)(void *userdata);
-        void (*copied)(uint64_t bytes, void *userdata); /* of disks, since the last call */
+        void (*copied)(uint64_t bytes, void *userdata); /* what was read, since the last call */
         void *userdata;
 } OvaHooks;
 
-/* Writing. A disk of the machine that has a file has it under the same number here. */
+/* Writing. */
 
-/* Into an empty regular file: "NAME.ovf", "NAME.mf" with a SHA-256 of each, and the disks, whose
- * files are read from these descriptors; a disk without a file has -1. Sets file_size of the disks.
- * The target is on the disk afterwards. "name" is one of a file, with at most 96 bytes.
- * NAME_INVALID, DISK_FULL, FAILED, CANCELLED. Blocks. */
+/* Where the files of the disks come from. */
+typedef struct OvaSource {
+        /* Writes the file of the disk of this number into the target, from "offset" on, where the
+         * target ends: how long it gets is how long the file is. */
+        bool (*write)(int target, uint64_t offset, unsigned disk, void *userdata, GError **error);
+        void *userdata;
+} OvaSource;
+
+/* Into an empty regular file, which can be read as well: "NAME.ovf", "NAME.mf" with a SHA-256 of
+ * each, and the disks that have a file. Sets file_size of the disks. The target is on the disk
+ * afterwards. "name" is one of a file, with at most 96 bytes. NAME_INVALID, DISK_FULL, FAILED,
+ * CANCELLED, and the errors of the source. Blocks. */
 bool ova_write(int target,
                 const char *name,
                 OvfMachine *machine,
-                const int *descriptors,
+                const OvaSource *source,
                 const OvaHooks *hooks,
                 GError **error);
 

@@ -311,6 +311,15 @@ static bool read_firmware(const Reader *r, const xmlNode *node) {
         return true;
 }
 
+static void read_package(const Reader *r, const xmlNode *section) {
+        g_autofree char *id = ovf_xml_text(section, OVF_OURS, "Package");
+
+        if (id && ovf_xml_name_is_valid(id)) {
+                g_free(r->machine->package);
+                r->machine->package = g_steal_pointer(&id);
+        }
+}
+
 static bool gather(Reader *r, const xmlNode *section) {
         for (const xmlNode *node = section->children; node; node = node->next) {
                 bool ok = true;
@@ -321,6 +330,8 @@ static bool gather(Reader *r, const xmlNode *section) {
                         ok = is_of_choice(node) || gather_item(r, node);
                 else if (ovf_xml_is(node, OVF_VMWARE, "Config"))
                         ok = read_firmware(r, node);
+                else if (ovf_xml_is(node, OVF_OURS, "Package"))
+                        read_package(r, section);
                 else if (!ovf_xml_is(node, OVF_NAMESPACE, "Info") &&
                                 !ovf_xml_is(node, OVF_NAMESPACE, "System") &&
                                 !ovf_xml_is_optional(node))

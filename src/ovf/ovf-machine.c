@@ -36,6 +36,7 @@ void ovf_machine_free(OvfMachine *machine) {
                 return;
         g_ptr_array_unref(machine->disks);
         g_ptr_array_unref(machine->nics);
+        g_free(machine->package);
         g_free(machine->name);
         g_free(machine->os_text);
         g_free(machine);

@@ -37,6 +37,7 @@ typedef struct OvfNic {
 } OvfNic;
 
 typedef struct OvfMachine {
+        char *package; /* what tells a package that we have made from all others; NULL: nothing */
         char *name;
         unsigned cpus;
         uint64_t memory; /* bytes */

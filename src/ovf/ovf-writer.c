@@ -250,6 +250,16 @@ static void add_nic(Writer *w, unsigned number) {
         end_item(w);
 }
 
+/* What others may pass over. */
+static void add_extensions(Writer *w) {
+        if (w->machine->firmware == OVF_FIRMWARE_UEFI)
+                add(w, "      <vmw:Config ovf:required=\"false\" vmw:key=\"firmware\" "
+                       "vmw:value=\"efi\"/>\n");
+        if (w->machine->package)
+                add(w, "      <virtask:Package ovf:required=\"false\">%s</virtask:Package>\n",
+                                w->machine->package);
+}
+
 static void add_machine(Writer *w) {
         add(w,
                         "  <VirtualSystem ovf:id=\"%s\">\n    <Info>A virtual machine</Info>\n"
@@ -269,9 +279,7 @@ static void add_machine(Writer *w) {
         add_storage(w);
         for (unsigned i = 0; i < w->machine->nics->len; i++)
                 add_nic(w, i);
-        if (w->machine->firmware == OVF_FIRMWARE_UEFI)
-                add(w, "      <vmw:Config ovf:required=\"false\" vmw:key=\"firmware\" "
-                       "vmw:value=\"efi\"/>\n");
+        add_extensions(w);
         add(w, "    </VirtualHardwareSection>\n  </VirtualSystem>\n");
 }
 

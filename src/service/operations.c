@@ -35,6 +35,7 @@ const Operation *const operations[] = {
                 &operation_reference_point_destroy,
                 &operation_reference_point_remove_data,
                 &operation_export_machine,
+                &operation_export_package,
                 &operation_export_snapshot,
                 &operation_export_point,
                 &operation_import_machine,

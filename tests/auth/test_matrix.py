@@ -55,6 +55,7 @@ TABLE = {
         'Unregister': Row('define', 'turned-off'),
         'Delete': Row('define', 'turned-off', 'a{sv}', ({},)),
         'ExportSystemDefinition': Row('export', 'turned-off', 'sa{sv}', ('/nowhere', {})),
+        'ExportPackage': Row('export', 'turned-off', 'sa{sv}', ('/nowhere/web.ova', {})),
     },
     'SnapshotService': {
         'CreateSnapshot': Row('snapshot', 'running', 'qa{sv}', (2, {})),

@@ -70,7 +70,7 @@ def test_the_readme_begins_with_the_two_commands():
 
 def settings_of(path):
     """The settings of an export of a machine in a table of C: their names, and what kind they are."""
-    text = (SOURCE / path).read_text(encoding='utf-8').partition(' group_settings[]')[0]
+    text = (SOURCE / path).read_text(encoding='utf-8').partition(' package_settings[]')[0]
     return re.findall(r'^ +\{"(\w+)", +(?:EXPORT_SETTING|OPTION)_(\w+),', text, re.MULTILINE)
 
 

@@ -22,7 +22,7 @@ BELOW = {
     'guest': {'util', 'backend', 'jobs'},
     'lifecycle': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
     'snapshot': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
-    'export': {'util', 'bundle', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot'},
+    'export': {'util', 'ovf', 'bundle', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot'},
     'collection': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot', 'export'},
     'service': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'export', 'collection'},
 }

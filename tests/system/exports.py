@@ -68,6 +68,17 @@ def sources(path):
     return [source.get('file') for source in ElementTree.parse(path).getroot().findall('.//devices/disk/source')]
 
 
+@contextlib.contextmanager
+def written_to(path, form):
+    """Somebody writes to the image meanwhile."""
+    with subprocess.Popen(['qemu-io', '-f', form, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        writer.stdin.write(b'write 0 1k\n')
+        writer.stdin.flush()
+        writer.stdout.readline()
+        yield
+        writer.stdin.close()
+
+
 def workers(house, verb=''):
     """Processes of the daemon that work on bundles."""
     found = []

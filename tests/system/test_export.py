@@ -7,10 +7,9 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 
 import pytest
-from exports import begin, begin_halfway, export, fail, go_on, sources, variants, verify
+from exports import begin, begin_halfway, export, fail, go_on, sources, variants, verify, written_to
 from harness import Scratch
 from qemu_house import House, Snapshots, run, second_disk
 
@@ -245,13 +244,8 @@ def test_a_running_machine_is_refused(house, machine, directory):
 
 
 def test_an_image_that_somebody_writes_to_is_refused(machine, directory):
-    path, form = machine.images()['hdb']
-    with subprocess.Popen(['qemu-io', '-f', form, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
-        writer.stdin.write(b'write 0 1k\n')
-        writer.stdin.flush()
-        writer.stdout.readline()
+    with written_to(*machine.images()['hdb']):
         assert fail(machine, directory) == 'FileInUse'
-        writer.stdin.close()
     assert not list(directory.iterdir())
     verify(export(machine, directory))
 

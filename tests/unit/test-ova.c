@@ -50,20 +50,33 @@ static OvfMachine *new_machine(void) {
         OvfMachine *machine = ovf_machine_new("web");
 
         machine->memory = 64 * MEBIBYTE;
+        machine->package = g_strdup("0123-4567");
         add_disk(machine, "web-disk1.vmdk", 0);
         add_disk(machine, NULL, 1);
         add_disk(machine, "web-disk3.vmdk", 2);
         return machine;
 }
 
+/* As qemu-img would. */
+static bool append_disk(
+                int target, uint64_t offset, unsigned disk, void *userdata, GError **ret_error) {
+        static const char *const files[] = {"web-disk1.vmdk", NULL, "web-disk3.vmdk"};
+        g_autofree char *path = images_path(files[disk]), *data = NULL;
+        size_t length;
+
+        g_assert_cmpint(lseek(target, 0, SEEK_END), ==, (off_t) offset);
+        g_assert_true(g_file_get_contents(path, &data, &length, NULL));
+        g_assert_cmpint(pwrite(target, data, length, (off_t) offset), ==, (ssize_t) length);
+        return true;
+}
+
+static const OvaSource disk_source = {append_disk, NULL};
+
 static bool write_package(const char *file, const OvaHooks *hooks) {
         g_autoptr(OvfMachine) machine = new_machine();
         auto_fd target = open_file(file, O_RDWR | O_CREAT | O_TRUNC);
-        auto_fd first = open_file("web-disk1.vmdk", O_RDONLY);
-        auto_fd third = open_file("web-disk3.vmdk", O_RDONLY);
-        const int descriptors[] = {first, -1, third};
 
-        return ova_write(target, "web", machine, descriptors, hooks, &error);
+        return ova_write(target, "web", machine, &disk_source, hooks, &error);
 }
 
 static void make_package(void) {
@@ -92,6 +105,7 @@ static void what_is_written_can_be_read(void) {
         for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
                 g_assert_cmpstr(((OvaFile *) ova->files->pdata[i])->name, ==, names[i]);
         g_assert_cmpstr(ova->descriptor, ==, "web.ovf");
+        g_assert_cmpstr(ova->machine->package, ==, "0123-4567");
         g_assert_cmpuint(ova->machine->disks->len, ==, 3);
         g_assert_cmpuint(g_hash_table_size(ova->digests), ==, 3);
         g_assert_true(ova_verify(ova, &hooks, &error));
@@ -173,7 +187,7 @@ static void names_have_to_fit(void) {
 
                 machine->memory = MEBIBYTE;
                 g_assert_false(ova_write(target, i < G_N_ELEMENTS(names) ? names[i] : longest,
-                                machine, NULL, NULL, &error));
+                                machine, &disk_source, NULL, &error));
                 assert_error(error, NAME_INVALID);
         }
 }
