@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* export and import: a machine into a directory, and back; export-collection: several. The service
- * does both with the rights of whoever calls, so all that is checked here is the line. */
+/* export and import: a machine into a directory or a package, and back; export-collection: several.
+ * The service does both with the rights of whoever calls, so all that is checked here is the line.
+ */
+
+#include <string.h>
 
 #include "collection-ref.h"
 #include "control.h"
@@ -13,6 +16,8 @@
 #include "verbs.h"
 #include "wait-task.h"
 
+#define PACKAGE_SUFFIX ".ova"
+
 /* Both calls begin with a directory, and an a{sv} with flags, which stays open. */
 static int open_call(sd_bus_message *m, const char *directory, const Options *options) {
         int r = sd_bus_message_append(m, "s", directory);
@@ -20,6 +25,13 @@ static int open_call(sd_bus_message *m, const char *directory, const Options *op
         if (r >= 0)
                 r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "{sv}");
         return r < 0 ? r : control_append_flags(m, options);
+}
+
+/* A file of the format that other products know; with a slash behind it, it is a directory. */
+static bool is_package(const char *argument) {
+        size_t length = strlen(argument), suffix = strlen(PACKAGE_SUFFIX);
+
+        return length > suffix && strcmp(argument + length - suffix, PACKAGE_SUFFIX) == 0;
 }
 
 /* ---- export ---- */
@@ -59,17 +71,22 @@ ExitCode cmd_export(Session *s, const char *verb, char **arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *directory = directory_from_argument(&s->options, arguments[1]);
         _cleanup_free_ char *what = NULL;
-        ExitCode code = directory ? export_settings_read(&settings, &s->options) : EXIT_CODE_USAGE;
+        bool package = is_package(arguments[1]);
+        ExitCode code = EXIT_CODE_USAGE;
 
+        if (directory)
+                code = package ? export_settings_read_package(&settings, &s->options)
+                               : export_settings_read(&settings, &s->options);
         if (code == EXIT_CODE_OK)
                 code = machine_ref_resolve(&machine, s, arguments[0]);
         if (code == EXIT_CODE_OK)
                 code = resolve_objects(&settings, s, &machine);
         if (code != EXIT_CODE_OK)
                 return code;
-        m = bus_client_new_call(s, machine.path, MACHINE_INTERFACE, "ExportSystemDefinition");
+        m = bus_client_new_call(s, machine.path, MACHINE_INTERFACE,
+                        package ? "ExportPackage" : "ExportSystemDefinition");
         if (append_export(m, directory, &settings, &s->options) < 0) {
-                message_error("the directory is not UTF-8, or a setting is no object path");
+                message_error("the path is not UTF-8, or a setting is no object path");
                 return EXIT_CODE_USAGE;
         }
         what = xasprintf("export %s", machine.name);

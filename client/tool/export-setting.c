@@ -171,6 +171,31 @@ ExitCode export_settings_read(ExportSettings *settings, const Options *options) 
         return code == EXIT_CODE_OK ? check(settings, options) : code;
 }
 
+/* With --no-snapshots it is asked for what it is anyway. The preset of --live is the memory, which
+ * a package does not hold. */
+ExitCode export_settings_read_package(ExportSettings *settings, const Options *options) {
+        static const unsigned allowed =
+                        OPTION_NO_SNAPSHOTS | OPTION_LIVE | OPTION_EXCLUDE | OPTION_QUEUE;
+        unsigned others = options->command_options & ~allowed;
+
+        if (others) {
+                message_error("a package takes no --%s",
+                                options_command_name(others & (~others + 1)));
+                return EXIT_CODE_USAGE;
+        }
+        if (options_has(options, OPTION_LIVE) && options->live_named && options->live == 1) {
+                message_error("a package holds no memory: --live can be \"crash\" or "
+                              "\"application\"");
+                return EXIT_CODE_USAGE;
+        }
+        if (options_has(options, OPTION_LIVE))
+                settings->values[ROW_LIVE] =
+                                xstrdup(live_words[options->live_named ? options->live : 0]);
+        if (options_has(options, OPTION_EXCLUDE))
+                read_excluded(settings, &options->excluded);
+        return EXIT_CODE_OK;
+}
+
 void export_settings_clear(ExportSettings *settings) {
         for (size_t i = 0; i < EXPORT_SETTINGS; i++)
                 string_replace(settings->values + i, NULL);

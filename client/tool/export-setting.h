@@ -33,6 +33,9 @@ typedef struct ExportSettings {
 
 /* Says what is wrong. --setting is stronger than the options that mean the same. */
 ExitCode export_settings_read(ExportSettings *settings, const Options *options);
+
+/* The same for a package, which takes fewer of them. */
+ExitCode export_settings_read_package(ExportSettings *settings, const Options *options);
 void export_settings_clear(ExportSettings *settings);
 
 /* As entries of an a{sv} that is open. -EINVAL: an object is named that is not a path. */

@@ -167,6 +167,7 @@ static ExitCode apply_live(Options *options, const char *argument) {
         if (word < 0)
                 return EXIT_CODE_USAGE;
         options->live = (unsigned) word;
+        options->live_named = argument;
         return EXIT_CODE_OK;
 }
 

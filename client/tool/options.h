@@ -84,7 +84,8 @@ typedef struct Options {
         const char *snapshot;
         const char *name;
         const char *storage;
-        unsigned live; /* the value of CaptureLiveState */
+        unsigned live;   /* the value of CaptureLiveState */
+        bool live_named; /* and not the preset */
         WordList settings;
         WordList excluded;
 } Options;

@@ -62,6 +62,7 @@ static const struct {
         {"group-export",          "Exported"},
         {"snapshot-export",       "Exported"},
         {"system-export",         "Exported"},
+        {"system-export-package", "Exported"},
         {"system-import",         "Imported"},
 };
 

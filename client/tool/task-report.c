@@ -110,16 +110,18 @@ static bool ends_with(const char *text, const char *end) {
 
 /* " to /srv/alpine": where an export is, as far as we may know that. NULL: it is none. */
 static char *made_export(Session *s, const TaskInfo *t) {
-        static const PropertyRow row = {"ExportDirectory", 's', 0};
+        static const PropertyRow directory = {"ExportDirectory", 's', 0};
+        static const PropertyRow file = {"ExportFile", 's', 0};
+        bool package = ends_with(or_empty(t->operation), "-export-package");
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *results = NULL;
-        _cleanup_free_ char *directory = NULL;
+        _cleanup_free_ char *place = NULL;
 
-        if (!ends_with(or_empty(t->operation), "-export"))
+        if (!package && !ends_with(or_empty(t->operation), "-export"))
                 return NULL;
         results = task_private_results(s, t->path);
         if (results)
-                (void) property_map_read(results, &row, 1, &directory);
-        return directory ? xasprintf(" to %s", directory) : NULL;
+                (void) property_map_read(results, package ? &file : &directory, 1, &place);
+        return place ? xasprintf(" to %s", place) : NULL;
 }
 
 /* The name of the machine that an import has made, NULL if it is none. */

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Packages of other products on the command line."""
+
+import itertools
+import re
+
+import pytest
+from harness import Scratch
+from packages import Package
+from qemu_house import House, second_disk
+from tool import STATE, USAGE, Tool
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope='module')
+def house():
+    with Scratch() as scratch:
+        yield House(scratch, 'embed')
+
+
+@pytest.fixture(scope='module')
+def tool(house):
+    return Tool(house)
+
+
+@pytest.fixture(scope='module')
+def machine(house):
+    return house.register('web', boot=False, memory=32, devices=second_disk(house.scratch, 'web', '64M'))
+
+
+@pytest.fixture
+def directory(house):
+    path = house.scratch / f'to{next(numbers)}'
+    path.mkdir()
+    return path
+
+
+def test_the_suffix_says_that_it_is_a_package(tool, machine, directory):
+    text = tool.say('export', 'web', 'web.ova', '--exclude=hdb', directory=directory)
+    assert re.fullmatch(rf'Exported web to {directory}/web.ova \([\d.]+ [KM]iB, .*s\)\n', text)
+    assert len(Package(directory / 'web.ova').disks) == 1
+    assert f'{directory}/web.ova is whole (' in tool.say('verify', directory / 'web.ova')
+    assert f' to {directory}/like.ova/web (' in tool.say('export', 'web', f'{directory}/like.ova/', directory=(directory / 'like.ova').mkdir())
+
+
+def test_json_has_the_file(tool, machine, directory):
+    task = tool.read('export', 'web', str(directory / 'web.ova'))
+    assert (task['operation'], task['state'], task['machine']) == ('system-export-package', 'done', 'web')
+    assert task['result'] == {'ExportFile': f'{directory}/web.ova'}
+    assert task['bytes_done'] == task['bytes_total'] > 0
+
+
+def test_a_machine_that_runs_needs_live(tool, house, machine, directory):
+    tool.run('start', 'web')
+    machine.wait_ticks(2)
+    tool.fail(STATE, 'export', 'web', directory / 'web.ova')
+    tool.run('export', 'web', directory / 'web.ova', '--live')
+    tool.run('export', 'web', directory / 'crash.ova', '--live=crash', '--no-snapshots')
+    tool.run('poweroff', 'web')
+
+
+@pytest.mark.parametrize('word', ['--live=saved', '--no-storage', '--no-runtime', '--no-subdirectory', '--snapshot=one', '--setting=CopyVmStorage=no'])
+def test_what_is_not_for_packages(tool, machine, directory, word):
+    assert 'package' in tool.fail(USAGE, 'export', 'web', directory / 'web.ova', word)
+    assert not list(directory.iterdir())
