@@ -6,6 +6,7 @@
 #include "bundle/image-make.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -17,6 +18,7 @@
 #include "util/fd.h"
 #include "util/number.h"
 
+#define MORE   (64 << 10) /* what QEMU writes at once, about */
 #define TARGET "/proc/self/fd/3"
 #define SOURCE "driver=raw,file.driver=nbd,file.server.type=fd,file.server.str=4,file.export="
 
@@ -111,6 +113,21 @@ static bool make_empty_vmdk(int target, uint64_t offset, uint64_t size, GError *
         return true;
 }
 
+/* QEMU 7.2 says "Invalid argument" of a VMDK that there is no room for. */
+static bool is_full(int target) {
+        struct stat st;
+        int reason = fstat(target, &st) == 0 ? posix_fallocate(target, st.st_size, MORE) : 0;
+
+        return reason == ENOSPC || reason == EDQUOT;
+}
+
+static bool fail_to_convert(int target, GError *cause, GError **error) {
+        if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND) && is_full(target))
+                cause->code = VIRTASK_ERROR_DISK_FULL;
+        g_propagate_error(error, cause);
+        return false;
+}
+
 /* In the order of the disk, and not beside each other (-W): who reads one as a stream wants it so.
  */
 bool image_make_vmdk(int target,
@@ -128,6 +145,10 @@ bool image_make_vmdk(int target,
         const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-n", "--target-is-zero",
                         "--image-opts", source, "--target-image-opts", options, NULL};
 
-        return make_empty_vmdk(target, offset, size, error) &&
-               convert(target, connection, arguments, hooks, error);
+        GError *cause = NULL;
+
+        if (!make_empty_vmdk(target, offset, size, error))
+                return false;
+        return convert(target, connection, arguments, hooks, &cause) ||
+               fail_to_convert(target, cause, error);
 }

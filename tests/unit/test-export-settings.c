@@ -178,6 +178,34 @@ static void a_group_has_settings_of_its_own(void) {
                         own, test_message(bus, "sa{sv}", "/srv", 1, "CaptureLiveState", "y", 0)));
 }
 
+static void a_package_has_few_settings(void) {
+        Parse own = export_request_parse_for_package;
+        g_autoptr(GKeyFile) file = g_key_file_new();
+        ExportRequest loaded = {0};
+
+        g_assert_true(parse_as(
+                        own, test_message(bus, "sa{sv}", "/srv/a.ova", 2, "CaptureLiveState", "y",
+                                             2, "ExcludedVirtualHardDisks", "as", 1, "vda")));
+        g_assert_cmpstr(request.directory, ==, "/srv/a.ova");
+        g_assert_true(request.package && request.storage && request.live_seen);
+        g_assert_false(request.runtime || request.subdirectory);
+        g_assert_cmpuint(request.live, ==, EXPORT_APPLICATION_CONSISTENT);
+        g_assert_cmpuint(request.snapshots, ==, EXPORT_NO_SNAPSHOTS);
+        export_request_store(&request, file);
+        export_request_load(&loaded, file);
+        g_assert_true(loaded.package);
+        g_assert_false(loaded.subdirectory);
+        export_request_clear(&loaded);
+        g_assert_false(parse_as(
+                        own, test_message(bus, "sa{sv}", "/a.ova", 1, "CaptureLiveState", "y", 1)));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_as(
+                        own, test_message(bus, "sa{sv}", "/a.ova", 1, "CopyVmStorage", "b", 1)));
+        assert_error(error, INVALID_ARGUMENT);
+        g_assert_false(parse_as(own, test_message(bus, "sa{sv}", "a.ova", 0)));
+        assert_error(error, BAD_PATH);
+}
+
 static void the_snapshot_is_one_of_the_machine(void) {
         const char *uuid = "e2c00000-0000-4000-8000-000000000001";
         g_autofree char *own = bus_path_snapshot(uuid, "s 1"), *id = NULL;
@@ -265,6 +293,7 @@ int main(int argc, char **argv) {
         ADD(it_goes_through_the_ledger);
         ADD(a_snapshot_is_exported_alone);
         ADD(a_group_has_settings_of_its_own);
+        ADD(a_package_has_few_settings);
         ADD(the_snapshot_is_one_of_the_machine);
         ADD(a_reference_point_has_settings_of_its_own);
         ADD(a_group_of_reference_points_has_settings_of_its_own);

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Packages whose daemon or worker dies, after single steps and at random moments, and packages on a disk that is full: there is a whole one or nothing,
+the task says which, and the images are what they were. The houses are those of the exports."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from exports import workers
+from harness.source import LONG
+from packages import Package, begin, export, fail
+from qemu_house import Moments
+from test_export import digests
+from test_export_interruptions import (DATA_MIB, ENOUGH, REMOVED_SECONDS, STEPS, clear, directory, house, large, machine,  # pylint: disable=unused-import
+                                       small)
+from test_snapshots_interruptions import RESTARTED, Armed
+
+KILLS = 100 if LONG else 2  # of either
+SIZES = 16 if LONG else 4
+NAME = 'web.ova'
+
+pytestmark = pytest.mark.root
+
+
+def check(machine, directory, task, before):
+    """The truth, and nothing but a whole package; answers the name of the result, or None of a task that has never been."""
+    left = [path.name for path in directory.iterdir()]
+    assert left in ([], [NAME])
+    if left:
+        Package(directory / NAME)
+    assert digests(machine) == before
+    if task is None or task not in machine.client.objects():
+        assert not left
+        return None
+    properties = machine.client.get_all(task, 'Task')
+    assert properties['ErrorName'] == ('' if left else RESTARTED), properties
+    return properties['ResultName']
+
+
+def test_the_daemon_dies_after_a_step(house, machine, directory):
+    armed, before = Armed(house), digests(machine)
+    armed.arm(0)
+    export(machine, directory / NAME)
+    armed.disarm()
+    total = armed.count()
+    clear(directory)
+    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
+    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS or total, total))
+    print(f'{total} steps, seed {seed}, dies after {chosen}')
+    for number in chosen:
+        task = armed.die(number, lambda: begin(machine, directory / NAME))
+        if task and task in house.client.objects():
+            house.client.wait_task(task, REMOVED_SECONDS)
+        print(f'step {number}: {check(machine, directory, task, before)}')
+        clear(directory)
+
+
+@pytest.mark.parametrize('victim', ['daemon', 'worker'])
+def test_killed_at_a_random_moment(house, large, directory, victim):
+    before = digests(large)
+    start = time.monotonic()
+    export(large, directory / NAME)
+    duration = time.monotonic() - start
+    clear(directory)
+    moments = Moments(f'kill of the {victim} in a package', KILLS)
+    for part in moments:
+        start = time.monotonic()
+        task = begin(large, directory / NAME)
+        house.pass_time(start + part * duration - time.monotonic())
+        moments.hit(any('.partial-' in path.name for path in directory.iterdir()))
+        if victim == 'daemon':
+            house.daemon.kill()
+            house.daemon.start()
+            house.client.wait_task(task, REMOVED_SECONDS)
+            check(large, directory, task, before)
+        else:
+            for pid in workers(house):
+                os.kill(pid, signal.SIGKILL)
+            error = house.client.wait_task(task)['ErrorName']
+            assert error in ('', 'org.virtask1.Error.Failed')
+            assert [path.name for path in directory.iterdir()] == ([] if error else [NAME])
+            assert digests(large) == before
+        clear(directory)
+    moments.check()
+
+
+def test_a_disk_of_any_size(machine, small):
+    before = digests(machine)
+    path = small(1 << 30)
+    need = export(machine, path / NAME).path.stat().st_blocks * 512
+    clear(path)
+    for number in range(1, SIZES + 1):
+        small(need * number // (SIZES + 1) & -4096)
+        assert fail(machine, path / NAME) == 'DiskFull' and not list(path.iterdir()), number
+    small(1 << 30, 1)
+    assert fail(machine, path / NAME) == 'DiskFull' and not list(path.iterdir())
+    assert digests(machine) == before
+    small(1 << 30, ENOUGH)
+    export(machine, path / NAME)
+
+
+def test_a_disk_that_gets_full(house, large, small):
+    """There was room when it began."""
+    before = digests(large)
+    path = small((DATA_MIB + 512) << 20)
+    task = begin(large, path / NAME)
+    house.client.wait(lambda: house.client.get(task, 'Task', 'BytesDone') > 0, what='bytes')
+    used = os.statvfs(path)
+    # Less than it has already.
+    small((used.f_blocks - used.f_bavail + 16) * used.f_frsize)
+    properties = house.client.wait_task(task)
+    assert properties['ErrorName'] == 'org.virtask1.Error.DiskFull', properties['ErrorDescription']
+    assert not list(path.iterdir())
+    assert digests(large) == before
