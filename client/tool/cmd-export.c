@@ -140,12 +140,18 @@ ExitCode cmd_import(Session *s, const char *verb, char **arguments) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *what = NULL, *sentence = NULL;
         TaskReportMode report = {0};
+        bool package = is_package(arguments[0]);
 
         if (!directory || (option && !storage))
                 return EXIT_CODE_USAGE;
-        m = bus_client_new_call(s, MANAGER_PATH, MANAGER_INTERFACE, "ImportSystemDefinition");
+        if (package && options_has(&s->options, OPTION_NEW_IDENTIFIER)) {
+                message_error("a package takes no --new-identifier: its machine always gets one");
+                return EXIT_CODE_USAGE;
+        }
+        m = bus_client_new_call(s, MANAGER_PATH, MANAGER_INTERFACE,
+                        package ? "ImportPackage" : "ImportSystemDefinition");
         if (append_import(m, directory, storage, &s->options) < 0) {
-                message_error("the directory or the name is not UTF-8");
+                message_error("the path or the name is not UTF-8");
                 return EXIT_CODE_USAGE;
         }
         what = xasprintf("import %s", directory);

@@ -64,6 +64,7 @@ static const struct {
         {"system-export",         "Exported"},
         {"system-export-package", "Exported"},
         {"system-import",         "Imported"},
+        {"system-import-package", "Imported"},
 };
 
 static const TaskSubjectKind subject_kinds[] = {

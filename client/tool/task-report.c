@@ -124,9 +124,11 @@ static char *made_export(Session *s, const TaskInfo *t) {
         return place ? xasprintf(" to %s", place) : NULL;
 }
 
+#define IMPORT "system-import" /* also -package */
+
 /* The name of the machine that an import has made, NULL if it is none. */
 static char *made_machine(Session *s, const TaskInfo *t) {
-        if (strcmp(or_empty(t->operation), "system-import") != 0 || !t->result_object)
+        if (strncmp(or_empty(t->operation), IMPORT, strlen(IMPORT)) != 0 || !t->result_object)
                 return NULL;
         return bus_client_read_string(s, t->result_object, MACHINE_INTERFACE, "Name");
 }

@@ -20,6 +20,7 @@
 
 #define MORE   (64 << 10) /* what QEMU writes at once, about */
 #define TARGET "/proc/self/fd/3"
+#define OTHER  "/proc/self/fd/4"
 #define SOURCE "driver=raw,file.driver=nbd,file.server.type=fd,file.server.str=4,file.export="
 
 static void on_line(const char *line, void *userdata) {
@@ -48,13 +49,13 @@ static bool sync_file(int fd, GError **error) {
         return fdatasync(fd) == 0 || fail(error);
 }
 
-/* qemu-img convert, with these arguments behind the source. */
+/* qemu-img, with the descriptors of both sides. */
 static bool convert(int target,
-                int connection,
+                int source,
                 const char *const *arguments,
                 const ImageMakeHooks *hooks,
                 GError **error) {
-        const int descriptors[] = {target, connection};
+        const int descriptors[] = {target, source};
         const ChildHooks child = {
                         .line = on_line,
                         .stop = on_stop,
@@ -151,4 +152,36 @@ bool image_make_vmdk(int target,
                 return false;
         return convert(target, connection, arguments, hooks, &cause) ||
                fail_to_convert(target, cause, error);
+}
+
+/* "backing" says that there is none, whatever stands in the image. */
+bool image_make_from_vmdk(int target,
+                int package,
+                uint64_t offset,
+                uint64_t length,
+                const ImageMakeHooks *hooks,
+                GError **error) {
+        g_autofree char *source = g_strdup_printf(
+                        "json:{\"driver\":\"vmdk\",\"backing\":null,\"file\":{\"driver\":\"raw\","
+                        "\"offset\":%" PRIu64 ",\"size\":%" PRIu64
+                        ",\"file\":{\"driver\":\"file\",\"filename\":\"" OTHER "\"}}}",
+                        offset, length);
+        const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-O", "qcow2",
+                        source, TARGET, NULL};
+        GError *cause = NULL;
+
+        if (convert(target, package, arguments, hooks, &cause))
+                return sync_file(target, error);
+        if (cause->domain == VIRTASK_ERROR && cause->code == VIRTASK_ERROR_BACKEND)
+                cause->code = VIRTASK_ERROR_INVALID_BUNDLE;
+        g_propagate_error(error, cause);
+        return false;
+}
+
+bool image_make_empty(int target, uint64_t size, GError **error) {
+        g_autofree char *text = g_strdup_printf("%" PRIu64, size);
+        const char *arguments[] = {"qemu-img", "create", "-q", "-f", "qcow2", TARGET, text, NULL};
+        const ChildHooks hooks = {.descriptors = &target, .n_descriptors = 1};
+
+        return child_run(arguments, &hooks, NULL, error) && sync_file(target, error);
 }

@@ -35,3 +35,16 @@ bool image_make_vmdk(int target,
                 const char *export,
                 const ImageMakeHooks *hooks,
                 GError **error);
+
+/* A qcow2 image in the empty file "target" of the VMDK that lies at "offset" of the file "package"
+ * and has "length" bytes; vmdk_check() has accepted it. Synced. DISK_FULL; INVALID_BUNDLE for an
+ * image that QEMU can not read; CANCELLED. */
+bool image_make_from_vmdk(int target,
+                int package,
+                uint64_t offset,
+                uint64_t length,
+                const ImageMakeHooks *hooks,
+                GError **error);
+
+/* An empty qcow2 image of "size" bytes. Synced. DISK_FULL, BACKEND. */
+bool image_make_empty(int target, uint64_t size, GError **error);

@@ -8,6 +8,8 @@
  *     virtask-bundle verify FILE               the same of a package (ovf/ova.h)
  *     virtask-bundle read DIRECTORY            a summary of it into descriptor 3 (bundle/summary.h)
  *     virtask-bundle extract DIRECTORY < PLAN  its files into descriptors (bundle/extract.h)
+ *     virtask-bundle read-package FILE         what is in it into descriptor 3
+ *     virtask-bundle convert FILE < PLAN       its disks into descriptors (bundle/package-reader.h)
  *     virtask-bundle find DIRECTORY NAME PARTIAL      whether either has become whole: its path
  *     virtask-bundle remove DIRECTORY NAME PARTIAL    what is there of it, whole or not
  *
@@ -27,6 +29,7 @@
 #include <unistd.h>
 
 #include "bundle/extract.h"
+#include "bundle/package-reader.h"
 #include "bundle/package-writer.h"
 #include "bundle/place.h"
 #include "bundle/reader.h"
@@ -85,6 +88,10 @@ static void on_copied(uint64_t bytes, void *userdata) {
 
 /* Verbs */
 
+typedef bool (*Write)(JsonObject *plan, const WriterHooks *hooks, char **ret_path, GError **error);
+typedef bool (*Follow)(
+                const char *path, JsonObject *plan, const WriterHooks *hooks, GError **error);
+
 static char *read_plan(GError **error) {
         GString *text = g_string_new(NULL);
         char data[4096];
@@ -109,8 +116,6 @@ static void close_descriptors(void) {
         (void) syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
         (void) prctl(PR_SET_DUMPABLE, 1);
 }
-
-typedef bool (*Write)(JsonObject *plan, const WriterHooks *hooks, char **ret_path, GError **error);
 
 static bool write_with(Write function, GError **error) {
         Report report = {0};
@@ -147,21 +152,10 @@ static bool verify_directory(const char *path, GError **error) {
         return true;
 }
 
-static int open_package(const char *path, GError **error) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-        if (fd < 0)
-                g_set_error(error, VIRTASK_ERROR,
-                                errno == EACCES ? VIRTASK_ERROR_ACCESS_DENIED
-                                                : VIRTASK_ERROR_PATH_NOT_FOUND,
-                                "Failed to open '%s': %s", path, g_strerror(errno));
-        return fd;
-}
-
 static bool verify_package(const char *path, GError **error) {
         Report report = {0};
         const OvaHooks hooks = {on_stop, on_copied, &report};
-        auto_fd fd = open_package(path, error);
+        auto_fd fd = package_open(path, error);
         g_autoptr(Ova) ova = fd >= 0 ? ova_open(fd, error) : NULL;
 
         if (!ova)
@@ -190,7 +184,7 @@ static bool verify(char **arguments, GError **error) {
 }
 
 static char *package_id(const char *path) {
-        auto_fd fd = open_package(path, NULL);
+        auto_fd fd = package_open(path, NULL);
         g_autoptr(Ova) ova = fd >= 0 ? ova_open(fd, NULL) : NULL;
 
         return ova ? g_strdup(ova->machine->package) : NULL;
@@ -223,37 +217,56 @@ static bool find_bundle(char **arguments, GError **error) {
         return false;
 }
 
-static bool read_bundle(char **arguments, GError **error) {
-        g_autoptr(GBytes) summary = summary_make(arguments[0], error);
-        const char *data = summary ? g_bytes_get_data(summary, NULL) : NULL;
-        size_t left = summary ? g_bytes_get_size(summary) : 0;
-
-        if (left > SUMMARY_MAX) {
-                g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
-                                "Its definitions are longer than 64 MiB");
-                return false;
-        }
-        for (ssize_t n; left > 0; data += n, left -= (size_t) n) {
-                n = write(SUMMARY_DESCRIPTOR, data, left);
+static bool give(const char *data, size_t length, GError **error) {
+        for (ssize_t n; length > 0; data += n, length -= (size_t) n) {
+                n = write(SUMMARY_DESCRIPTOR, data, length);
                 if (n > 0)
                         continue;
                 g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED,
                                 "Nobody takes the summary");
                 return false;
         }
-        return summary;
+        return true;
 }
 
-static bool extract_bundle(char **arguments, GError **error) {
+static bool read_bundle(char **arguments, GError **error) {
+        g_autoptr(GBytes) summary = summary_make(arguments[0], error);
+        size_t length;
+        const char *data = summary ? g_bytes_get_data(summary, &length) : NULL;
+
+        if (!summary)
+                return false;
+        if (length <= SUMMARY_MAX)
+                return give(data, length, error);
+        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
+                        "Its definitions are longer than 64 MiB");
+        return false;
+}
+
+static bool read_package(char **arguments, GError **error) {
+        g_autofree char *text = package_describe(arguments[0], error);
+
+        return text && give(text, strlen(text), error);
+}
+
+static bool follow_plan(const char *path, Follow function, GError **error) {
         Report report = {0};
         const WriterHooks hooks = {on_stop, on_total, on_file, on_done, &report};
         g_autofree char *text = read_plan(error);
         g_autoptr(JsonNode) plan = text ? json_from_string(text, error) : NULL;
 
-        if (!plan || !bundle_extract(arguments[0], json_node_get_object(plan), &hooks, error))
+        if (!plan || !function(path, json_node_get_object(plan), &hooks, error))
                 return false;
         (void) printf("done %" PRIu64 "\n", report.done);
         return true;
+}
+
+static bool extract_bundle(char **arguments, GError **error) {
+        return follow_plan(arguments[0], bundle_extract, error);
+}
+
+static bool convert_package(char **arguments, GError **error) {
+        return follow_plan(arguments[0], package_convert, error);
 }
 
 /* It can be done again, so it may end anywhere. */
@@ -276,6 +289,8 @@ static const struct {
                 {"verify", 1, verify},
                 {"read", 1, read_bundle},
                 {"extract", 1, extract_bundle},
+                {"read-package", 1, read_package},
+                {"convert", 1, convert_package},
                 {"find", 3, find_bundle},
                 {"remove", 3, remove_bundle},
 };
@@ -305,7 +320,9 @@ int main(int argc, char **argv) {
         }
         (void) fputs("virtask-bundle write < PLAN | write-package < PLAN | verify DIRECTORY|FILE "
                      "|\n"
-                     "               read DIRECTORY | extract DIRECTORY < PLAN |\n"
+                     "               read DIRECTORY | extract DIRECTORY < PLAN | read-package FILE "
+                     "|\n"
+                     "               convert FILE < PLAN |\n"
                      "               find DIRECTORY NAME PARTIAL |\n"
                      "               remove DIRECTORY NAME PARTIAL\n",
                         stderr);

@@ -76,7 +76,7 @@ static const char *find_fault(const char *text) {
         return NULL;
 }
 
-static JsonNode *parse(const char *text, GError **error) {
+JsonNode *manifest_parse_json(const char *text, GError **error) {
         g_autoptr(JsonParser) parser = json_parser_new_immutable();
         g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_autoptr(GError) cause = NULL;
@@ -212,7 +212,7 @@ Manifest *manifest_parse(const char *text, GError **error) {
         g_autoptr(Manifest) manifest = g_new0(Manifest, 1);
 
         manifest->files = g_ptr_array_new_with_free_func(free_file);
-        manifest->root = parse(text, error);
+        manifest->root = manifest_parse_json(text, error);
         if (!manifest->root)
                 return NULL;
         if (!JSON_NODE_HOLDS_OBJECT(manifest->root))

@@ -38,6 +38,10 @@ typedef struct Manifest {
 Manifest *manifest_parse(const char *text, GError **error);
 void manifest_free(Manifest *manifest);
 
+/* A text of JSON, from whom we do not trust: INVALID_BUNDLE if it is none, longer than
+ * MANIFEST_MAX, too deep, or has a member twice. */
+JsonNode *manifest_parse_json(const char *text, GError **error);
+
 /* The identity of the bundle, NULL if the manifest has none. Belongs to the manifest. */
 const char *manifest_id(const Manifest *manifest);
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bundle/manifest.h"
+#include "bundle/package-json.h"
 #include "util/child.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -220,64 +222,78 @@ bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error) {
 /* Reading */
 
 /* What a process of somebody else has written: all of it, or nothing if it is too much. */
-static GBytes *take_summary(int fd, GError **error) {
+static char *take_answer(int fd, uint64_t limit, size_t *ret_length, GError **error) {
         g_autofree char *data = NULL;
         struct stat st;
         size_t length = 0;
 
-        if (fstat(fd, &st) == 0 && (uint64_t) st.st_size <= SUMMARY_MAX) {
-                data = g_malloc((size_t) st.st_size + 1);
+        if (fstat(fd, &st) == 0 && (uint64_t) st.st_size <= limit) {
+                data = g_malloc0((size_t) st.st_size + 1);
                 for (ssize_t n = 1; n > 0 && length < (size_t) st.st_size; length += (size_t) n) {
                         n = pread(fd, data + length, (size_t) st.st_size - length, (off_t) length);
                         n = n < 0 ? 0 : n;
                 }
-                if (length == (size_t) st.st_size)
-                        return g_bytes_new_take(g_steal_pointer(&data), length);
+                if (length == (size_t) st.st_size) {
+                        *ret_length = length;
+                        return g_steal_pointer(&data);
+                }
         }
         g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
                         "What was read of the bundle can not be understood");
         return NULL;
 }
 
-Summary *bundle_child_read(Job *job, const char *directory, GError **error) {
-        const char *arguments[] = {NULL, "read", directory, NULL};
+/* What a verb says of a path. */
+static char *ask(Job *job,
+                const char *verb,
+                const char *path,
+                uint64_t limit,
+                size_t *ret_length,
+                GError **error) {
+        const char *arguments[] = {NULL, verb, path, NULL};
         auto_fd memory = memfd_create("summary", MFD_CLOEXEC);
         Talk talk = {.job = job};
         ChildHooks hooks = {.stop = on_stop, .descriptors = &memory, .n_descriptors = 1};
         bool ok = run(&talk, arguments, &hooks, error);
-        g_autoptr(GBytes) bytes = ok ? take_summary(memory, error) : NULL;
 
         g_clear_error(&talk.error);
+        return ok ? take_answer(memory, limit, ret_length, error) : NULL;
+}
+
+Summary *bundle_child_read(Job *job, const char *directory, GError **error) {
+        size_t length;
+        char *data = ask(job, "read", directory, SUMMARY_MAX, &length, error);
+        g_autoptr(GBytes) bytes = data ? g_bytes_new_take(data, length) : NULL;
+
         return bytes ? summary_parse(bytes, error) : NULL;
 }
 
-static JsonObject *extract_plan(const Summary *summary, const ImportFiles *files, GArray *fds) {
-        JsonObject *plan = json_object_new();
-        JsonArray *items = json_array_new();
+OvfMachine *bundle_child_read_package(
+                Job *job, const char *path, char **ret_description, GError **error) {
+        size_t length;
+        g_autofree char *text = ask(job, "read-package", path, MANIFEST_MAX, &length, error);
+        g_autoptr(JsonNode) node = NULL;
+        OvfMachine *machine;
 
-        for (unsigned i = 0; i < files->files->len; i++) {
-                const ImportFile *file = files->files->pdata[i];
-                JsonObject *item = json_object_new();
-
-                json_object_set_string_member(item, "file", file->name);
-                json_object_set_int_member(item, "descriptor", FIRST_DESCRIPTOR + (gint64) i);
-                json_object_set_int_member(item, "head", (gint64) file->head);
-                json_array_add_object_element(items, item);
-                g_array_append_val(fds, file->fd);
-        }
-        json_object_set_string_member(plan, "manifest", summary->manifest_text);
-        json_object_set_array_member(plan, "files", items);
-        return plan;
+        if (!text)
+                return NULL;
+        node = strlen(text) == length ? manifest_parse_json(text, NULL) : NULL;
+        machine = package_machine_from_json(manifest_object(node), error);
+        if (machine)
+                *ret_description = g_steal_pointer(&text);
+        return machine;
 }
 
-bool bundle_child_extract(Job *job,
-                const char *directory,
-                const Summary *summary,
-                const ImportFiles *files,
+/* Writing into our files */
+
+/* A verb with a plan for the files. */
+static bool follow(Job *job,
+                const char *verb,
+                const char *path,
+                JsonObject *plan,
+                const GArray *fds,
                 GError **error) {
-        const char *arguments[] = {NULL, "extract", directory, NULL};
-        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
-        g_autoptr(JsonObject) plan = extract_plan(summary, files, fds);
+        const char *arguments[] = {NULL, verb, path, NULL};
         auto_fd input = plan_file(plan, error);
         Talk talk = {.job = job};
         ChildHooks hooks = {
@@ -290,4 +306,58 @@ bool bundle_child_extract(Job *job,
 
         g_clear_error(&talk.error);
         return ok;
+}
+
+/* An element of the plan for a file, which the child gets. */
+static JsonObject *plan_item(JsonArray *items, GArray *fds, int fd) {
+        JsonObject *item = json_object_new();
+
+        json_object_set_int_member(item, "descriptor", FIRST_DESCRIPTOR + (gint64) fds->len);
+        json_array_add_object_element(items, item);
+        g_array_append_val(fds, fd);
+        return item;
+}
+
+static JsonObject *extract_plan(const Summary *summary, const ImportFiles *files, GArray *fds) {
+        JsonObject *plan = json_object_new();
+        JsonArray *items = json_array_new();
+
+        for (unsigned i = 0; i < files->files->len; i++) {
+                const ImportFile *file = files->files->pdata[i];
+                JsonObject *item = plan_item(items, fds, file->fd);
+
+                json_object_set_string_member(item, "file", file->name);
+                json_object_set_int_member(item, "head", (gint64) file->head);
+        }
+        json_object_set_string_member(plan, "manifest", summary->manifest_text);
+        json_object_set_array_member(plan, "files", items);
+        return plan;
+}
+
+bool bundle_child_extract(Job *job,
+                const char *directory,
+                const Summary *summary,
+                const ImportFiles *files,
+                GError **error) {
+        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+        g_autoptr(JsonObject) plan = extract_plan(summary, files, fds);
+
+        return follow(job, "extract", directory, plan, fds, error);
+}
+
+bool bundle_child_convert(Job *job,
+                const char *path,
+                const char *description,
+                const ImportFiles *files,
+                GError **error) {
+        g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+        g_autoptr(JsonObject) plan = json_object_new();
+        JsonArray *items = files ? json_array_new() : NULL;
+
+        for (unsigned i = 0; files && i < files->files->len; i++)
+                (void) plan_item(items, fds, ((const ImportFile *) files->files->pdata[i])->fd);
+        if (items)
+                json_object_set_array_member(plan, "disks", items);
+        json_object_set_string_member(plan, "description", description);
+        return follow(job, "convert", path, plan, fds, error);
 }

@@ -11,6 +11,7 @@
 #include "export/import-files.h"
 #include "export/plan.h"
 #include "jobs/job.h"
+#include "ovf/ovf-machine.h"
 
 /* Writes the bundle or the package; the job's progress and status are those of the child. *ret_path
  * is where it is. The errors are those of bundle_write() and package_write(); CANCELLED with the
@@ -27,6 +28,19 @@ bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error);
 /* What is in the bundle, said by a process of the caller: nothing of it can be trusted but its
  * form. The errors are those of summary_make(). */
 Summary *bundle_child_read(Job *job, const char *directory, GError **error);
+
+/* The same of a package; *ret_description is what bundle_child_convert() wants. The errors are
+ * those of package_describe(). */
+OvfMachine *bundle_child_read_package(
+                Job *job, const char *path, char **ret_description, GError **error);
+
+/* Makes an image of each disk of the package, which is verified; NULL for "files": it is only
+ * verified. The errors are those of package_convert(). */
+bool bundle_child_convert(Job *job,
+                const char *path,
+                const char *description,
+                const ImportFiles *files,
+                GError **error);
 
 /* Copies files of the bundle, which have to be what the manifest of the summary says; the other
  * files are compared. The errors are those of bundle_extract(). */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* ImportSystemDefinition: Msvm_VirtualSystemManagementService::ImportSystemDefinition and what
- * belongs to it (RealizePlannedSystem), in one step.
+ * belongs to it (RealizePlannedSystem), in one step; and ImportPackage, the same of what other
+ * products have written (docs/decisions/0013-ova.md).
  *
  *     read       a process of the caller tells what is in the bundle
  *     plan       of that, definitions of this host
- *     extract    a process of the caller copies the files, under names that nobody has
+ *     extract    a process of the caller copies the files, under names that nobody has, or makes
+ *                images of the disks of a package there
  *     check      what is in them, when nobody else can write to them any more
  *     publish    the files get their names
  *     define     the machine, then its snapshots
@@ -24,7 +26,7 @@
 #include "export/bundle-child.h"
 #include "export/firmware.h"
 #include "export/image-directories.h"
-#include "export/import-plan.h"
+#include "export/import-package.h"
 #include "export/operations.h"
 #include "export/saved-file.h"
 #include "jobs/job.h"
@@ -47,6 +49,11 @@ typedef struct Importer {
         virConnectPtr connection;
         const Layout *layout;
         ImportPlan *plan;
+
+        /* What it is made of: one of the two is NULL. */
+        Summary *summary;
+        OvfMachine *machine;
+        char *description; /* of that, for the process of the caller */
 } Importer;
 
 static bool is_to_stop(const Importer *i, GError **error) {
@@ -74,7 +81,7 @@ static bool check_uuid(const Importer *i, GError **error) {
 }
 
 static bool check_room(const Importer *i, const char *storage, GError **error) {
-        uint64_t needed = i->plan->summary->data, room;
+        uint64_t needed = i->plan->data, room;
         struct statvfs st;
 
         if (statvfs(storage, &st) < 0) {
@@ -144,16 +151,30 @@ static bool is_foreign(const Job *job) {
         return job->caller != 0 && job->caller != geteuid();
 }
 
+static bool extract(const Importer *i, GError **error) {
+        const char *path = i->request->directory;
+
+        return i->machine ? bundle_child_convert(
+                                            i->job, path, i->description, i->plan->files, error)
+                          : bundle_child_extract(i->job, path, i->summary, i->plan->files, error);
+}
+
+/* There are no images of a package before they are made. */
+static bool validate_package(const Importer *i, GError **error) {
+        return bundle_child_convert(i->job, i->request->directory, i->description, NULL, error) &&
+               !is_to_stop(i, error);
+}
+
 static bool fetch(const Importer *i, GError **error) {
         bool validate = i->request->validate_only;
         ImportPlan *plan = i->plan;
 
+        if (validate && i->machine)
+                return validate_package(i, error);
         if (!validate && !remember(i, error))
                 return false;
         return import_files_create(plan->files, i->job, validate ? HEAD_BYTES : 0, error) &&
-               bundle_child_extract(
-                               i->job, i->request->directory, plan->summary, plan->files, error) &&
-               !is_to_stop(i, error) &&
+               extract(i, error) && !is_to_stop(i, error) &&
                (validate || import_files_seal(plan->files, is_foreign(i->job), error)) &&
                import_plan_check_sizes(plan, error) && import_plan_check_images(plan, error) &&
                convert_states(i, error);
@@ -229,7 +250,13 @@ static void take_back(Job *job) {
                 job_log(job, LOG_WARNING, "What is left of the import stays: %s", error->message);
 }
 
-static bool plan_and_import(Importer *i, const Summary *summary, GError **error) {
+static ImportPlan *make_plan(const Importer *i, const char *storage, GError **error) {
+        return i->machine ? import_plan_new_package(
+                                            i->machine, i->request, storage, i->connection, error)
+                          : import_plan_new(i->summary, i->request, i->layout, storage, error);
+}
+
+static bool plan_and_import(Importer *i, GError **error) {
         g_auto(Layout) layout = {0};
         g_autofree char *storage = NULL;
         g_autoptr(ImportPlan) plan = NULL;
@@ -238,7 +265,7 @@ static bool plan_and_import(Importer *i, const Summary *summary, GError **error)
         layout_of_connection(i->connection, &layout);
         i->layout = &layout;
         storage = image_directories_choose(&layout, i->request->storage, i->job->caller, error);
-        plan = storage ? import_plan_new(summary, i->request, &layout, storage, error) : NULL;
+        plan = storage ? make_plan(i, storage, error) : NULL;
         if (!plan)
                 return false;
         i->plan = plan;
@@ -248,16 +275,29 @@ static bool plan_and_import(Importer *i, const Summary *summary, GError **error)
         return ok;
 }
 
+static bool read_source(Importer *i, GError **error) {
+        const char *path = i->request->directory;
+
+        if (i->request->package)
+                i->machine = bundle_child_read_package(i->job, path, &i->description, error);
+        else
+                i->summary = bundle_child_read(i->job, path, error);
+        return i->machine || i->summary;
+}
+
 static bool import_run(Job *job, GError **error) {
         g_autoptr(virConnect) connection = backend_lend(job->backend, BACKEND_LONG, error);
         Importer importer = {.job = job, .request = job->request, .connection = connection};
-        g_autoptr(Summary) summary = NULL;
+        bool ok;
 
         if (!connection)
                 return false;
-        summary = bundle_child_read(job, importer.request->directory, error);
-        return summary && !is_to_stop(&importer, error) &&
-               plan_and_import(&importer, summary, error);
+        ok = read_source(&importer, error) && !is_to_stop(&importer, error) &&
+             plan_and_import(&importer, error);
+        summary_free(importer.summary);
+        ovf_machine_free(importer.machine);
+        g_free(importer.description);
+        return ok;
 }
 
 /* After an interruption */
@@ -335,22 +375,35 @@ static bool import_settle(Job *job, GError **error) {
         return false;
 }
 
+/* clang-format off */
+#define IMPORT_COMMON                                                           \
+                .interface = "Manager",                                         \
+                .signature = "sa{sv}",                                          \
+                .action = "org.virtask1.import",                                \
+                .gerund = "Importing a virtual machine",                        \
+                .job_type = 61,                                                 \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US | \
+                         OPERATION_ANSWERS_OBJECT | OPERATION_SHARED,           \
+                .lane = LANE_DISK,                                              \
+                .request_size = sizeof(ImportRequest),                          \
+                .request_clear = import_request_clear,                          \
+                .run = import_run,                                              \
+                .settle = import_settle,                                        \
+                .progress = job_counted
+/* clang-format on */
+
 const Operation operation_import_machine = {
                 .name = "system-import",
-                .interface = "Manager",
                 .member = "ImportSystemDefinition",
-                .signature = "sa{sv}",
                 .argument_names = "import_directory\0options\0task\0",
-                .action = "org.virtask1.import",
-                .gerund = "Importing a virtual machine",
-                .job_type = 61,
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US |
-                         OPERATION_ANSWERS_OBJECT | OPERATION_SHARED,
-                .lane = LANE_DISK,
-                .request_size = sizeof(ImportRequest),
                 .parse = import_request_parse,
-                .request_clear = import_request_clear,
-                .run = import_run,
-                .settle = import_settle,
-                .progress = job_counted,
+                IMPORT_COMMON,
+};
+
+const Operation operation_import_package = {
+                .name = "system-import-package",
+                .member = "ImportPackage",
+                .argument_names = "file\0options\0task\0",
+                .parse = import_request_parse_for_package,
+                IMPORT_COMMON,
 };

@@ -105,12 +105,11 @@ static bool choose_uuid(Planner *p, JsonObject *machine, GError **error) {
         return true;
 }
 
-static void choose_directory(Planner *p, const char *storage) {
-        ImportPlan *plan = p->plan;
+ImportPlace *import_plan_choose_directory(ImportPlan *plan, const char *storage) {
         bool fits = *plan->name != '.' && strlen(plan->name) <= DIRECTORY_MAX;
 
         plan->directory = g_build_filename(storage, fits ? plan->name : plan->uuid, NULL);
-        p->images = import_files_add_place(plan->files, plan->directory, true);
+        return import_files_add_place(plan->files, plan->directory, true);
 }
 
 /* Images */
@@ -401,7 +400,7 @@ static bool fill(Planner *p, const char *storage, GError **error) {
                 return fail(error, "The manifest names no definition");
         if (!choose_name(p, machine, error) || !choose_uuid(p, machine, error))
                 return false;
-        choose_directory(p, storage);
+        p->images = import_plan_choose_directory(plan, storage);
         plan->import.name = plan->name;
         plan->import.uuid = plan->uuid;
         plan->import.new_identifier = p->request->new_identifier;
@@ -414,12 +413,23 @@ static bool fill(Planner *p, const char *storage, GError **error) {
                add_snapshots(p, machine, error) && check_used(p, error);
 }
 
+ImportPlan *import_plan_empty(void) {
+        ImportPlan *plan = g_new0(ImportPlan, 1);
+
+        plan->disks = g_ptr_array_new_with_free_func(free_disk);
+        plan->snapshots = g_ptr_array_new_with_free_func(free_snapshot);
+        plan->by_target = g_hash_table_new(g_str_hash, g_str_equal);
+        plan->files = import_files_new();
+        definition_import_init(&plan->import);
+        return plan;
+}
+
 ImportPlan *import_plan_new(const Summary *summary,
                 const ImportRequest *request,
                 const Layout *layout,
                 const char *storage,
                 GError **error) {
-        g_autoptr(ImportPlan) plan = g_new0(ImportPlan, 1);
+        g_autoptr(ImportPlan) plan = import_plan_empty();
         g_autoptr(GHashTable) used = g_hash_table_new(g_str_hash, g_str_equal);
         Planner p = {.plan = plan,
                         .manifest = summary->manifest,
@@ -428,10 +438,6 @@ ImportPlan *import_plan_new(const Summary *summary,
                         .used = used};
 
         plan->summary = summary;
-        plan->disks = g_ptr_array_new_with_free_func(free_disk);
-        plan->snapshots = g_ptr_array_new_with_free_func(free_snapshot);
-        plan->by_target = g_hash_table_new(g_str_hash, g_str_equal);
-        plan->files = import_files_new();
-        definition_import_init(&plan->import);
+        plan->data = summary->data;
         return fill(&p, storage, error) ? g_steal_pointer(&plan) : NULL;
 }

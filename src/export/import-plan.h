@@ -13,6 +13,8 @@
 #include "export/import-files.h"
 #include "export/import-settings.h"
 
+#define IMPORT_DISK_MAX (UINT64_C(16) << 40) /* bytes that a guest sees */
+
 typedef struct ImportSnapshot {
         char *id;
         char *definition;      /* as libvirt takes it back */
@@ -28,7 +30,8 @@ typedef struct ImportDisk {
 } ImportDisk;
 
 typedef struct ImportPlan {
-        const Summary *summary;
+        const Summary *summary; /* NULL: it was a package */
+        uint64_t data;          /* bytes that there has to be room for */
         char *name, *uuid;
         char *directory; /* where its images will be */
         char *definition;
@@ -50,12 +53,16 @@ ImportPlan *import_plan_new(const Summary *summary,
                 const Layout *layout,
                 const char *storage,
                 GError **error);
+
+/* One with nothing in it, and the directory for its images, which is named like the machine. */
+ImportPlan *import_plan_empty(void);
+ImportPlace *import_plan_choose_directory(ImportPlan *plan, const char *storage);
 void import_plan_free(ImportPlan *plan);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportPlan, import_plan_free)
 
-/* Whether the files, which are copied, are as large as the manifest says: whoever copied may have
- * written more. INVALID_BUNDLE. */
+/* Whether the files, which are copied, are as large as the manifest says, or as an image of such a
+ * disk can be: whoever copied may have written more. INVALID_BUNDLE. */
 bool import_plan_check_sizes(const ImportPlan *plan, GError **error);
 
 /* Whether the images, which are copied, are what the manifest says, and rest on nothing but each

@@ -8,29 +8,45 @@
 #define FIELD(member) offsetof(ImportRequest, member)
 
 /* clang-format off */
+#define COMMON \
+        {"Name",                        OPTION_STRING,  FIELD(name),           NO_SEEN, NULL}, \
+        {"StorageDirectory",            OPTION_STRING,  FIELD(storage),        NO_SEEN, NULL}, \
+        {"ValidateOnly",                OPTION_BOOLEAN, FIELD(validate_only),  NO_SEEN, NULL}, \
+        {NULL,                          0,              0,                     NO_SEEN, NULL}
+
+static const OptionSpec package_options[] = {COMMON};
+
 static const OptionSpec options[] = {
         {"GenerateNewSystemIdentifier", OPTION_BOOLEAN, FIELD(new_identifier), NO_SEEN, NULL},
-        {"Name",                        OPTION_STRING,  FIELD(name),           NO_SEEN, NULL},
-        {"StorageDirectory",            OPTION_STRING,  FIELD(storage),        NO_SEEN, NULL},
-        {"ValidateOnly",                OPTION_BOOLEAN, FIELD(validate_only),  NO_SEEN, NULL},
-        {NULL,                          0,              0,                     NO_SEEN, NULL},
+        COMMON,
 };
 /* clang-format on */
 
-bool import_request_parse(sd_bus_message *call, void *request, GError **error) {
-        ImportRequest *own = request;
+static bool read_request(
+                sd_bus_message *call, const OptionSpec *specs, ImportRequest *own, GError **error) {
         const char *directory;
 
         if (sd_bus_message_read(call, "s", &directory) < 0) {
                 g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
-                                "The directory can not be read");
+                                "The path can not be read");
                 return false;
         }
         own->directory = g_strdup(directory);
         return path_check(directory, error) &&
-               bus_options_read(call, operation_common_options, options, own, error) &&
+               bus_options_read(call, operation_common_options, specs, own, error) &&
                (!own->name || name_check(own->name, error)) &&
                (!own->storage || path_check(own->storage, error));
+}
+
+bool import_request_parse(sd_bus_message *call, void *request, GError **error) {
+        return read_request(call, options, request, error);
+}
+
+bool import_request_parse_for_package(sd_bus_message *call, void *request, GError **error) {
+        ImportRequest *own = request;
+
+        own->package = own->new_identifier = true;
+        return read_request(call, package_options, own, error);
 }
 
 void import_request_clear(void *request) {

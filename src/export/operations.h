@@ -28,3 +28,4 @@ extern const Operation operation_export_point;
 extern const Operation operation_export_package;
 extern const Operation operation_export_snapshot;
 extern const Operation operation_import_machine;
+extern const Operation operation_import_package;

@@ -279,7 +279,7 @@ static bool check_file(const Ova *ova, const char *name, GError **error) {
                fail(error, "has a file that is not in its manifest", name);
 }
 
-static bool check_disk(const Ova *ova, const OvfDisk *disk, GError **error) {
+static bool check_disk(const Ova *ova, OvfDisk *disk, GError **error) {
         const OvaFile *file;
 
         if (!disk->file)
@@ -289,7 +289,7 @@ static bool check_disk(const Ova *ova, const OvfDisk *disk, GError **error) {
         file = ova_find(ova, disk->file);
         if (disk->file_size > 0 && disk->file_size != file->size)
                 return fail(error, "has a file of another size than it says", disk->file);
-        return vmdk_check(ova->fd, file->offset, file->size, disk->capacity, error);
+        return vmdk_check(ova->fd, file->offset, file->size, &disk->capacity, error);
 }
 
 static bool check_files(const Ova *ova, GError **error) {

@@ -34,7 +34,7 @@ static bool has_text(const unsigned char *head, size_t length, const char *text)
         return memmem(head, length, text, strlen(text)) != NULL;
 }
 
-bool vmdk_check(int fd, uint64_t offset, uint64_t size, uint64_t capacity, GError **error) {
+bool vmdk_check(int fd, uint64_t offset, uint64_t size, uint64_t *capacity, GError **error) {
         g_autofree unsigned char *head = g_malloc(HEAD_LENGTH);
         size_t length = MIN(size, HEAD_LENGTH);
         uint64_t sectors;
@@ -46,9 +46,10 @@ bool vmdk_check(int fd, uint64_t offset, uint64_t size, uint64_t capacity, GErro
         sectors = little_endian(head + CAPACITY_OFFSET);
         if (sectors == 0)
                 return fail("names other files", error);
-        if (sectors > (capacity + SLACK) / SECTOR)
+        if (sectors > (*capacity + SLACK) / SECTOR)
                 return fail("is larger than the package says", error);
         if (has_text(head, length, "parentFileNameHint"))
                 return fail("rests on another image", error);
+        *capacity = sectors * SECTOR;
         return true;
 }

@@ -8,6 +8,6 @@
 #include <stdint.h>
 
 /* Whether it is an image in itself, of at most this capacity (in bytes; 1 MiB more for those who
- * round): a VMDK can also be a list of other files, or rest on one, and QEMU would open these. It
- * lies at "offset" of the file and has "size" bytes. INVALID_BUNDLE. */
-bool vmdk_check(int fd, uint64_t offset, uint64_t size, uint64_t capacity, GError **error);
+ * round), which becomes its own: a VMDK can also be a list of other files, or rest on one, and QEMU
+ * would open these. It lies at "offset" of the file and has "size" bytes. INVALID_BUNDLE. */
+bool vmdk_check(int fd, uint64_t offset, uint64_t size, uint64_t *capacity, GError **error);

@@ -39,6 +39,7 @@ const Operation *const operations[] = {
                 &operation_export_snapshot,
                 &operation_export_point,
                 &operation_import_machine,
+                &operation_import_package,
                 &operation_collection_define,
                 &operation_collection_add_member,
                 &operation_collection_remove_member,

@@ -38,6 +38,7 @@ TABLE = {
         'DescribeError': Row(OPEN, None, 's', ('E_FAIL',)),
         'RegisterVirtualMachine': Row('define', None, 'sa{sv}', None),
         'ImportSystemDefinition': Row('import', None, 'sa{sv}', ('/nowhere', {})),
+        'ImportPackage': Row('import', None, 'sa{sv}', ('/nowhere/web.ova', {})),
         'DefineCollection': Row('configure', None, 'ssqa{sv}', ('some', '', 0, {})),
     },
     'VirtualMachine': {

@@ -51,6 +51,14 @@ def test_json_has_the_file(tool, machine, directory):
     assert task['bytes_done'] == task['bytes_total'] > 0
 
 
+def test_a_package_becomes_a_machine(tool, machine, directory):
+    tool.run('export', 'web', directory / 'web.ova')
+    assert f'{directory}/web.ova can be imported (' in tool.say('import', directory / 'web.ova', '--validate', '--name=back')
+    assert re.fullmatch(r'Imported back \([\d.]+ [KM]iB, .*s\)\n', tool.say('import', 'web.ova', '--name=back', directory=directory))
+    assert 'new-identifier' in tool.fail(USAGE, 'import', directory / 'web.ova', '--new-identifier')
+    tool.run('delete', 'back')
+
+
 def test_a_machine_that_runs_needs_live(tool, house, machine, directory):
     tool.run('start', 'web')
     machine.wait_ticks(2)
