@@ -19,9 +19,8 @@
 #include "util/number.h"
 
 #define MORE   (64 << 10) /* what QEMU writes at once, about */
-#define TARGET "/proc/self/fd/3"
-#define OTHER  "/proc/self/fd/4"
-#define SOURCE "driver=raw,file.driver=nbd,file.server.type=fd,file.server.str=4,file.export="
+#define LOCAL  "/proc/self/fd/3"
+#define SERVER "driver=raw,file.driver=nbd,file.server.type=fd,file.server.str=4,file.export="
 
 static void on_line(const char *line, void *userdata) {
         const ImageMakeHooks *hooks = userdata;
@@ -49,13 +48,13 @@ static bool sync_file(int fd, GError **error) {
         return fdatasync(fd) == 0 || fail(error);
 }
 
-/* qemu-img, with the descriptors of both sides. */
-static bool convert(int target,
-                int source,
+/* qemu-img, from one to the other. */
+static bool convert(int file,
+                int connection,
                 const char *const *arguments,
                 const ImageMakeHooks *hooks,
                 GError **error) {
-        const int descriptors[] = {target, source};
+        const int descriptors[] = {file, connection};
         const ChildHooks child = {
                         .line = on_line,
                         .stop = on_stop,
@@ -74,7 +73,7 @@ bool image_make_overlay(int target,
                 GError **error) {
         g_autofree char *text = g_strdup_printf("%" PRIu64, size);
         const char *arguments[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", backing,
-                        "-F", format, TARGET, text, NULL};
+                        "-F", format, LOCAL, text, NULL};
         const ChildHooks hooks = {.descriptors = &target, .n_descriptors = 1};
 
         return child_run(arguments, &hooks, NULL, error) && sync_file(target, error);
@@ -85,9 +84,9 @@ bool image_make_copy(int target,
                 const char *export,
                 const ImageMakeHooks *hooks,
                 GError **error) {
-        g_autofree char *source = g_strconcat(SOURCE, export, NULL);
+        g_autofree char *source = g_strconcat(SERVER, export, NULL);
         const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-O", "qcow2",
-                        "--image-opts", source, TARGET, NULL};
+                        "--image-opts", source, LOCAL, NULL};
 
         return convert(target, connection, arguments, hooks, error) && sync_file(target, error);
 }
@@ -96,7 +95,7 @@ bool image_make_copy(int target,
 static bool make_empty_vmdk(int target, uint64_t offset, uint64_t size, GError **error) {
         g_autofree char *text = g_strdup_printf("%" PRIu64, size);
         const char *arguments[] = {"qemu-img", "create", "-q", "-f", "vmdk", "-o",
-                        "subformat=streamOptimized", TARGET, text, NULL};
+                        "subformat=streamOptimized", LOCAL, text, NULL};
         auto_fd memory = memfd_create("vmdk", MFD_CLOEXEC);
         const ChildHooks hooks = {.descriptors = &memory, .n_descriptors = 1};
         off_t position = 0;
@@ -138,10 +137,10 @@ bool image_make_vmdk(int target,
                 const char *export,
                 const ImageMakeHooks *hooks,
                 GError **error) {
-        g_autofree char *source = g_strconcat(SOURCE, export, NULL);
+        g_autofree char *source = g_strconcat(SERVER, export, NULL);
         g_autofree char *options =
                         g_strdup_printf("driver=vmdk,file.driver=raw,file.offset=%" PRIu64
-                                        ",file.file.driver=file,file.file.filename=" TARGET,
+                                        ",file.file.driver=file,file.file.filename=" LOCAL,
                                         offset);
         const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-n", "--target-is-zero",
                         "--image-opts", source, "--target-image-opts", options, NULL};
@@ -154,8 +153,10 @@ bool image_make_vmdk(int target,
                fail_to_convert(target, cause, error);
 }
 
-/* "backing" says that there is none, whatever stands in the image. */
-bool image_make_from_vmdk(int target,
+/* "backing" says that there is none, whatever stands in the image. With "writethrough" each request
+ * is answered when the image is as it says, and not later by somebody whom nobody asks. */
+bool image_make_from_vmdk(int connection,
+                const char *export,
                 int package,
                 uint64_t offset,
                 uint64_t length,
@@ -164,15 +165,17 @@ bool image_make_from_vmdk(int target,
         g_autofree char *source = g_strdup_printf(
                         "json:{\"driver\":\"vmdk\",\"backing\":null,\"file\":{\"driver\":\"raw\","
                         "\"offset\":%" PRIu64 ",\"size\":%" PRIu64
-                        ",\"file\":{\"driver\":\"file\",\"filename\":\"" OTHER "\"}}}",
+                        ",\"file\":{\"driver\":\"file\",\"filename\":\"" LOCAL "\"}}}",
                         offset, length);
-        const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-O", "qcow2",
-                        source, TARGET, NULL};
+        g_autofree char *target = g_strconcat(SERVER, export, NULL);
+        const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-n",
+                        "--target-is-zero", "-t", "writethrough", source, "--target-image-opts",
+                        target, NULL};
         GError *cause = NULL;
 
-        if (convert(target, package, arguments, hooks, &cause))
-                return sync_file(target, error);
-        if (cause->domain == VIRTASK_ERROR && cause->code == VIRTASK_ERROR_BACKEND)
+        if (convert(package, connection, arguments, hooks, &cause))
+                return true;
+        if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND))
                 cause->code = VIRTASK_ERROR_INVALID_BUNDLE;
         g_propagate_error(error, cause);
         return false;
@@ -180,7 +183,7 @@ bool image_make_from_vmdk(int target,
 
 bool image_make_empty(int target, uint64_t size, GError **error) {
         g_autofree char *text = g_strdup_printf("%" PRIu64, size);
-        const char *arguments[] = {"qemu-img", "create", "-q", "-f", "qcow2", TARGET, text, NULL};
+        const char *arguments[] = {"qemu-img", "create", "-q", "-f", "qcow2", LOCAL, text, NULL};
         const ChildHooks hooks = {.descriptors = &target, .n_descriptors = 1};
 
         return child_run(arguments, &hooks, NULL, error) && sync_file(target, error);

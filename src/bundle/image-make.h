@@ -36,15 +36,16 @@ bool image_make_vmdk(int target,
                 const ImageMakeHooks *hooks,
                 GError **error);
 
-/* A qcow2 image in the empty file "target" of the VMDK that lies at "offset" of the file "package"
- * and has "length" bytes; vmdk_check() has accepted it. Synced. DISK_FULL; INVALID_BUNDLE for an
- * image that QEMU can not read; CANCELLED. */
-bool image_make_from_vmdk(int target,
+/* Fills what an NBD server shows under the name "export", and what is empty, with the VMDK that
+ * lies at "offset" of the file "package" and has "length" bytes; vmdk_check() has accepted it.
+ * DISK_FULL; INVALID_BUNDLE for an image that QEMU can not read; CANCELLED. */
+bool image_make_from_vmdk(int connection,
+                const char *export,
                 int package,
                 uint64_t offset,
                 uint64_t length,
                 const ImageMakeHooks *hooks,
                 GError **error);
 
-/* An empty qcow2 image of "size" bytes. Synced. DISK_FULL, BACKEND. */
+/* An empty qcow2 image of "size" bytes in the empty file "target". Synced. DISK_FULL, BACKEND. */
 bool image_make_empty(int target, uint64_t size, GError **error);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "bundle/image-make.h"
+#include "bundle/manifest.h"
 #include "bundle/package-json.h"
 #include "ovf/ova.h"
 #include "util/error.h"
@@ -69,35 +70,36 @@ static void on_percent(double percent, void *userdata) {
 }
 
 /* Each disk is read twice if there is a manifest. */
-static uint64_t measure(const Ova *ova, bool verify, bool make) {
+static uint64_t measure(const Ova *ova, bool verify, bool copy) {
         uint64_t bytes = ova_measure(ova);
 
-        return (verify ? bytes : 0) + (make ? bytes - ova_find(ova, ova->descriptor)->size : 0);
+        return (verify ? bytes : 0) + (copy ? bytes - ova_find(ova, ova->descriptor)->size : 0);
 }
 
 /* Disks */
 
-static bool make_image(Converter *c, const OvfDisk *disk, int target, GError **error) {
+static bool copy_disk(Converter *c, const OvfDisk *disk, JsonObject *plan, GError **error) {
         const OvaFile *file = disk->file ? ova_find(c->ova, disk->file) : NULL;
         const ImageMakeHooks hooks = {on_stop, on_percent, c};
 
         if (!file)
-                return image_make_empty(target, disk->capacity, error);
+                return true;
         c->begin = c->done;
         c->weight = file->size;
         c->hooks->file(disk->file, c->hooks->userdata);
-        if (!image_make_from_vmdk(target, c->ova->fd, file->offset, file->size, &hooks, error))
+        if (!image_make_from_vmdk((int) json_object_get_int_member(plan, "descriptor"),
+                            json_object_get_string_member(plan, "export"), c->ova->fd, file->offset,
+                            file->size, &hooks, error))
                 return false;
         tell(c, c->begin + c->weight);
         return true;
 }
 
-static bool make_images(Converter *c, JsonArray *disks, GError **error) {
+static bool copy_disks(Converter *c, JsonArray *disks, GError **error) {
         for (unsigned i = 0; i < c->ova->machine->disks->len; i++) {
-                JsonObject *object = json_array_get_object_element(disks, i);
+                JsonObject *plan = manifest_object(json_array_get_element(disks, i));
 
-                if (!make_image(c, c->ova->machine->disks->pdata[i],
-                                    (int) json_object_get_int_member(object, "descriptor"), error))
+                if (plan && !copy_disk(c, c->ova->machine->disks->pdata[i], plan, error))
                         return false;
         }
         return true;
@@ -124,7 +126,7 @@ static bool convert(Converter *c, JsonArray *disks, GError **error) {
         const OvaHooks hooks = {on_stop, on_copied, c};
 
         c->hooks->total(measure(c->ova, c->ova->digests, disks), c->hooks->userdata);
-        return ova_verify(c->ova, &hooks, error) && (!disks || make_images(c, disks, error));
+        return ova_verify(c->ova, &hooks, error) && (!disks || copy_disks(c, disks, error));
 }
 
 bool package_convert(const char *path, JsonObject *plan, const WriterHooks *hooks, GError **error) {

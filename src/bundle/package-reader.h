@@ -15,11 +15,12 @@ int package_open(const char *path, GError **error);
  * of ova_open(). */
 char *package_describe(const char *path, GError **error);
 
-/* Verifies the package, if it has a manifest, and makes an image of each disk. The plan is
+/* Verifies the package, if it has a manifest, and copies its disks. The plan is
  *
- *     {"description": "…", "disks": [{"descriptor": 3}, …]}
+ *     {"description": "…", "disks": [{"descriptor": 3, "export": "sda"}, …]}
  *
- * with what package_describe() has said, which has to be so still, and an empty file for each disk;
- * without "disks" it is only verified. Of a package that somebody changes meanwhile nothing is
- * good. INVALID_BUNDLE, DISK_FULL, CANCELLED. */
+ * with what package_describe() has said, which has to be so still, and for each disk a connection
+ * to an NBD server that takes it, with its name there, or null for one that is not copied; without
+ * "disks" it is only verified. Of a package that somebody changes meanwhile nothing is good.
+ * INVALID_BUNDLE, DISK_FULL, CANCELLED. */
 bool package_convert(const char *path, JsonObject *plan, const WriterHooks *hooks, GError **error);

@@ -29,6 +29,7 @@ struct ImageServer {
         char *directory;
         struct sockaddr_un address;
         _Atomic bool stop;
+        bool ended_well; /* of the thread, until that has ended */
 };
 
 static bool fail(const char *what, GError **error) {
@@ -39,6 +40,15 @@ static bool fail(const char *what, GError **error) {
 
 /* The program */
 
+/* It ends at once when it has to, although there is much to write: that is not on the disk before
+ * somebody syncs it, which its owner does. */
+static JsonObject *without_flush(void) {
+        JsonObject *cache = json_object_new();
+
+        json_object_set_boolean_member(cache, "no-flush", true);
+        return cache;
+}
+
 static char *describe(const ServedImage *image) {
         g_autoptr(JsonNode) node = json_node_alloc();
         g_autoptr(JsonObject) object = json_object_new();
@@ -48,7 +58,9 @@ static char *describe(const ServedImage *image) {
         json_object_set_string_member(file, "filename", image->path);
         json_object_set_string_member(object, "driver", image->format);
         json_object_set_string_member(object, "node-name", image->name);
-        json_object_set_boolean_member(object, "read-only", true);
+        json_object_set_boolean_member(object, "read-only", !image->writable);
+        if (image->writable)
+                json_object_set_object_member(object, "cache", without_flush());
         json_object_set_object_member(object, "file", file);
         json_node_init_object(node, object);
         return json_to_string(node, false);
@@ -67,8 +79,9 @@ static GPtrArray *make_arguments(const ServedImage *images, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 add(arguments, "--blockdev", describe(images + i));
                 add(arguments, "--export",
-                                g_strdup_printf("nbd,id=%s,node-name=%s,name=%s,writable=off",
-                                                images[i].name, images[i].name, images[i].name));
+                                g_strdup_printf("nbd,id=%s,node-name=%s,name=%s,writable=%s",
+                                                images[i].name, images[i].name, images[i].name,
+                                                images[i].writable ? "on" : "off"));
         }
         g_ptr_array_add(arguments, NULL);
         return arguments;
@@ -88,8 +101,9 @@ static void *serve(void *userdata) {
         };
         g_autoptr(GError) error = NULL;
 
-        if (!child_run((const char *const *) server->arguments->pdata, &hooks, NULL, &error) &&
-                        !g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED))
+        server->ended_well = child_run(
+                        (const char *const *) server->arguments->pdata, &hooks, NULL, &error);
+        if (!server->ended_well && !g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED))
                 log_warning("Images are not served any more: %s", error->message);
         fd_close(&server->listener); /* whoever waits in its queue is told */
         return NULL;
@@ -127,7 +141,7 @@ ImageServer *image_server_start(const ServedImage *images, size_t n, GError **er
         server->listener = -1;
         server->arguments = make_arguments(images, n);
         if (!make_directory(server, error) || !listen_there(server, error)) {
-                image_server_stop(server);
+                (void) image_server_stop(server);
                 return NULL;
         }
         server->thread = g_thread_new("images", serve, server);
@@ -144,9 +158,11 @@ int image_server_connect(ImageServer *server, GError **error) {
         return -1;
 }
 
-void image_server_stop(ImageServer *server) {
+bool image_server_stop(ImageServer *server) {
+        bool ended_well;
+
         if (!server)
-                return;
+                return true;
         atomic_store(&server->stop, true);
         if (server->thread)
                 (void) g_thread_join(server->thread);
@@ -155,7 +171,9 @@ void image_server_stop(ImageServer *server) {
                 (void) unlink(server->address.sun_path);
         if (server->directory)
                 (void) rmdir(server->directory);
+        ended_well = server->ended_well;
         g_ptr_array_unref(server->arguments);
         g_free(server->directory);
         g_free(server);
+        return ended_well;
 }

@@ -345,17 +345,25 @@ bool bundle_child_extract(Job *job,
         return follow(job, "extract", directory, plan, fds, error);
 }
 
+static void plan_target(JsonArray *items, GArray *fds, const DiskTarget *target) {
+        if (target->connection < 0)
+                json_array_add_null_element(items);
+        else
+                json_object_set_string_member(plan_item(items, fds, target->connection), "export",
+                                target->export);
+}
+
 bool bundle_child_convert(Job *job,
                 const char *path,
                 const char *description,
-                const ImportFiles *files,
+                const GArray *targets,
                 GError **error) {
         g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
         g_autoptr(JsonObject) plan = json_object_new();
-        JsonArray *items = files ? json_array_new() : NULL;
+        JsonArray *items = targets ? json_array_new() : NULL;
 
-        for (unsigned i = 0; files && i < files->files->len; i++)
-                (void) plan_item(items, fds, ((const ImportFile *) files->files->pdata[i])->fd);
+        for (unsigned i = 0; targets && i < targets->len; i++)
+                plan_target(items, fds, &g_array_index(targets, DiskTarget, i));
         if (items)
                 json_object_set_array_member(plan, "disks", items);
         json_object_set_string_member(plan, "description", description);

@@ -34,14 +34,19 @@ Summary *bundle_child_read(Job *job, const char *directory, GError **error);
 OvfMachine *bundle_child_read_package(
                 Job *job, const char *path, char **ret_description, GError **error);
 
-/* Makes an image of each disk of the package, which is verified; NULL for "files": it is only
- * verified. The errors are those of package_convert(). */
+/* A connection that takes a disk of the package, and the name that the disk has there. */
+typedef struct DiskTarget {
+        int connection; /* -1: it is not copied */
+        const char *export;
+} DiskTarget;
+
+/* Copies the disks of the package, which is verified, to these (of DiskTarget, in the same order);
+ * NULL: it is only verified. The errors are those of package_convert(). */
 bool bundle_child_convert(Job *job,
                 const char *path,
                 const char *description,
-                const ImportFiles *files,
+                const GArray *targets,
                 GError **error);
-
 /* Copies files of the bundle, which have to be what the manifest of the summary says; the other
  * files are compared. The errors are those of bundle_extract(). */
 bool bundle_child_extract(Job *job,

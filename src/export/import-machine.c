@@ -28,6 +28,7 @@
 #include "export/image-directories.h"
 #include "export/import-package.h"
 #include "export/operations.h"
+#include "export/package-images.h"
 #include "export/saved-file.h"
 #include "jobs/job.h"
 #include "snapshot/libvirt-files.h"
@@ -146,17 +147,17 @@ static bool remember(const Importer *i, GError **error) {
                job_remember(i->job, MEMORY_DIRECTORY, i->plan->directory, error);
 }
 
-/* Whether the process that copies is of somebody with less rights than ours. */
-static bool is_foreign(const Job *job) {
-        return job->caller != 0 && job->caller != geteuid();
-}
-
 static bool extract(const Importer *i, GError **error) {
         const char *path = i->request->directory;
 
-        return i->machine ? bundle_child_convert(
-                                            i->job, path, i->description, i->plan->files, error)
+        return i->machine ? package_images_make(i->job, i->plan, i->machine, path, i->description,
+                                            error)
                           : bundle_child_extract(i->job, path, i->summary, i->plan->files, error);
+}
+
+/* Whether a process of somebody with less rights than ours had our files open. */
+static bool is_foreign(const Importer *i) {
+        return !i->machine && i->job->caller != 0 && i->job->caller != geteuid();
 }
 
 /* There are no images of a package before they are made. */
@@ -175,7 +176,7 @@ static bool fetch(const Importer *i, GError **error) {
                 return false;
         return import_files_create(plan->files, i->job, validate ? HEAD_BYTES : 0, error) &&
                extract(i, error) && !is_to_stop(i, error) &&
-               (validate || import_files_seal(plan->files, is_foreign(i->job), error)) &&
+               (validate || import_files_seal(plan->files, is_foreign(i), error)) &&
                import_plan_check_sizes(plan, error) && import_plan_check_images(plan, error) &&
                convert_states(i, error);
 }

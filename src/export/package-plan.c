@@ -79,7 +79,7 @@ static bool lock_chain(Planner *p, const Disk *disk, GError **error) {
 static bool gather_disks(Planner *p, GArray *served, GError **error) {
         for (unsigned i = 0; i < p->source->disks->disks->len; i++) {
                 const Disk *disk = p->source->disks->disks->pdata[i];
-                const ServedImage image = {disk->target, disk->path, disk->format};
+                const ServedImage image = {disk->target, disk->path, disk->format, false};
 
                 if (!export_source_has(p->request, disk))
                         continue;

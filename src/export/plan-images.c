@@ -233,7 +233,7 @@ static bool serve_merged(Planner *p, GError **error) {
 
         for (unsigned i = 0; i < disks->len; i++) {
                 const Disk *disk = disks->pdata[i];
-                const ServedImage image = {disk->target, disk->path, disk->format};
+                const ServedImage image = {disk->target, disk->path, disk->format, false};
 
                 if (is_copied(p, disk) && is_merged(p, disk))
                         g_array_append_val(served, image);

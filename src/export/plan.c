@@ -356,6 +356,6 @@ void export_plan_free(ExportPlan *plan) {
         (void) g_array_unref(plan->descriptors);
         (void) g_array_unref(plan->locks);
         json_object_unref(plan->object);
-        image_server_stop(plan->server);
+        (void) image_server_stop(plan->server);
         g_free(plan);
 }

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Packages of a caller who is not root: made with his rights and his own, and nothing where he may not write."""
+"""Packages of a caller who is not root: made and read with his rights, and nothing where he may not write or look."""
 
 import itertools
+import pathlib
 import shutil
 import subprocess
 
 import pytest
 from export_houses import House
-from harness import BUILD, BusError, Scratch
+from gi.repository import GLib
+from harness import BUILD, MANAGER, BusError, Scratch
 from houses import GRANTED, VM
 
 pytestmark = pytest.mark.root
@@ -96,3 +98,30 @@ def test_places(house, place, name):
         assert outcome(house, path) == wanted
     assert sorted(path for path in place.iterdir() if path.name != 'web.ova') == before
     assert (place / 'web.ova').exists() == (wanted == EXPORTED)
+
+
+# --- Imports ---
+
+def import_(house, path, **options):
+    """The properties of the finished task."""
+    options = {key: GLib.Variant('s', str(value)) for key, value in {'Name': 'web2', **options}.items()}
+    return house.granted.wait_task(house.granted.call(MANAGER, 'Manager', 'ImportPackage', 'sa{sv}', str(path), options))
+
+
+def test_an_import_is_read_as_its_caller(house, place):
+    """Who can read the package may import it, and the machine is the service's."""
+    assert outcome(house, place / 'web.ova') == EXPORTED
+    shutil.copy(place / 'web.ova', house.secret / 'web.ova')
+    images = pathlib.Path(f'/proc/{house.daemon.pid}/root/var/lib/libvirt/images')
+    before = sorted(images.iterdir()) if images.exists() else []
+    for path in (house.secret / 'web.ova', link(place, house.secret / 'web.ova'), house.secret / 'missing.ova'):
+        assert import_(house, path)['ErrorName'] == DENIED
+    assert import_(house, place / 'web.ova', StorageDirectory=place)['ErrorName'] == DENIED
+    assert (sorted(images.iterdir()) if images.exists() else []) == before
+
+    done = import_(house, place / 'web.ova')
+    assert done['ResultName'] == 'success', done['ErrorDescription']
+    made = list((images / 'web2').iterdir())
+    assert {path.owner() for path in made} == {'root'} and {path.stat().st_mode & 0o777 for path in made} == {0o600}
+    subprocess.run(['qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', house.guest.image, made[0]], check=True)
+    house.granted.wait_task(house.granted.call(done['ResultObject'], VM, 'Delete', 'a{sv}', {}))

@@ -7,7 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bundle/image-make.h"
 #include "bundle/package-reader.h"
+#include "disk/image-server.h"
+#include "disk/image.h"
 #include "images.h"
 #include "ovf/ova.h"
 #include "support.h"
@@ -50,25 +53,29 @@ static char *make_package(void) {
         return g_steal_pointer(&path);
 }
 
-static JsonObject *make_plan(const char *description, const int *targets) {
-        JsonObject *plan = json_object_new();
+/* The second disk is not copied. */
+static JsonObject *make_plan(const char *description, int connection) {
+        JsonObject *plan = json_object_new(), *disk = json_object_new();
         JsonArray *disks = json_array_new();
 
-        for (unsigned i = 0; i < 2; i++) {
-                JsonObject *disk = json_object_new();
-
-                json_object_set_int_member(disk, "descriptor", targets[i]);
-                json_array_add_object_element(disks, disk);
-        }
+        json_object_set_int_member(disk, "descriptor", connection);
+        json_object_set_string_member(disk, "export", "sda");
+        json_array_add_object_element(disks, disk);
+        json_array_add_null_element(disks);
         json_object_set_string_member(plan, "description", description);
         json_object_set_array_member(plan, "disks", disks);
         return plan;
 }
 
-static int open_target(const char *name) {
-        g_autofree char *path = images_path(name);
+static ImageServer *serve(const char *path) {
+        const ServedImage image = {"sda", path, "qcow2", true};
+        auto_fd fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        ImageServer *server;
 
-        return open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        g_assert_true(image_make_empty(fd, 16 * MEBIBYTE, &error));
+        server = image_server_start(&image, 1, &error);
+        g_assert_no_error(error);
+        return server;
 }
 
 /* What is told meanwhile */
@@ -106,16 +113,21 @@ static void on_done(uint64_t bytes, void *userdata) {
 
 static bool convert(const char *path, const char *description, Telling *telling) {
         const WriterHooks hooks = {on_stop, on_total, on_file, on_done, telling};
-        auto_fd first = open_target("first.qcow2"), second = open_target("second.qcow2");
-        const int targets[] = {first, second};
-        g_autoptr(JsonObject) plan = make_plan(description, targets);
+        g_autofree char *image = images_path("image.qcow2");
+        ImageServer *server = serve(image);
+        auto_fd connection = image_server_connect(server, &error);
+        g_autoptr(JsonObject) plan = make_plan(description, connection);
+        bool ok = package_convert(path, plan, &hooks, &error);
 
-        return package_convert(path, plan, &hooks, &error);
+        fd_close(&connection);
+        /* One that nobody has used may not even have begun. */
+        g_assert_true(image_server_stop(server) || !ok);
+        return ok;
 }
 
-static void disks_become_images(void) {
+static void a_disk_becomes_an_image(void) {
         g_autofree char *path = make_package(), *description = package_describe(path, &error);
-        g_autofree char *first = images_path("first.qcow2"), *second = images_path("second.qcow2");
+        g_autofree char *image = images_path("image.qcow2");
         Telling telling = {0};
 
         g_assert_no_error(error);
@@ -123,9 +135,9 @@ static void disks_become_images(void) {
         g_assert_true(convert(path, description, &telling));
         g_assert_cmpuint(telling.total, >, 0);
         g_assert_cmpuint(telling.done, ==, telling.total);
-        images_io(first, "qcow2", "read -P 7 1M 1M");
-        images_io(first, "qcow2", "read -P 0 2M 14M");
-        images_io(second, "qcow2", "read -P 0 0 16M");
+        g_assert_true(image_check(image, "qcow2", &error));
+        images_io(image, "qcow2", "read -P 7 1M 1M");
+        images_io(image, "qcow2", "read -P 0 2M 14M");
 }
 
 static void it_can_only_be_verified(void) {
@@ -172,7 +184,7 @@ static void a_missing_one_is_an_error(void) {
 
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
-        ADD_IMAGE(disks_become_images);
+        ADD_IMAGE(a_disk_becomes_an_image);
         ADD_IMAGE(it_can_only_be_verified);
         ADD_IMAGE(another_package_is_none);
         ADD_IMAGE(one_that_is_changed_meanwhile_is_none);
