@@ -9,12 +9,15 @@ import time
 
 import pytest
 from exports import workers
+from harness import MANAGER
 from harness.source import LONG
 from packages import Package, begin, export, fail
-from qemu_house import Moments
+from qemu_house import Moments, run
 from test_export import digests
 from test_export_interruptions import (DATA_MIB, ENOUGH, REMOVED_SECONDS, STEPS, clear, directory, house, large, machine,  # pylint: disable=unused-import
                                        small)
+from test_import import Imported, everything
+from test_package_import import begin as begin_import, delete, fail as fail_import, import_
 from test_snapshots_interruptions import RESTARTED, Armed
 
 KILLS = 100 if LONG else 2  # of either
@@ -114,3 +117,51 @@ def test_a_disk_that_gets_full(house, large, small):
     assert properties['ErrorName'] == 'org.virtask1.Error.DiskFull', properties['ErrorDescription']
     assert not list(path.iterdir())
     assert digests(large) == before
+
+
+# --- Imports ---
+
+def test_the_daemon_dies_after_a_step_of_an_import(house, machine, directory):
+    package = export(machine, directory / NAME).path
+    (house.below.root / 'images').mkdir(exist_ok=True)
+    armed, before = Armed(house), everything(house)
+    armed.arm(0)
+    back = import_(house, package, Name='back')
+    armed.disarm()
+    total = armed.count()
+    delete(back)
+    assert everything(house) == before
+    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
+    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS or total, total))
+    print(f'{total} steps, seed {seed}, dies after {chosen}')
+    for number in chosen:
+        task = armed.die(number, lambda: begin_import(house, package, Name='back'))
+        properties = house.client.wait_task(task) if task and task in house.client.objects() else {'ErrorName': None, 'ResultName': 'none'}
+        print(f'step {number}: {properties["ResultName"]}')
+        assert properties['ErrorName'] in (None, '', RESTARTED), properties
+        if properties['ResultName'] == 'success':
+            house.client.wait(lambda: properties['ResultObject'] in house.client.get(MANAGER, 'Manager', 'VirtualMachines'), what='the machine')
+            back = Imported(house, properties['ResultObject'])
+            assert_same(machine, back)
+            delete(back)
+        assert everything(house) == before
+
+
+def assert_same(machine, back):
+    for target, (path, form) in machine.images().items():
+        run('qemu-img', 'compare', '-f', form, '-F', 'qcow2', path, back.images()[target][0])
+
+
+def test_no_room_for_an_import(house, large, directory, small):
+    """A package is smaller than what is in it."""
+    package = export(large, directory / NAME).path
+    before = everything(house)
+    for part in (2, 8, 32):
+        path = small((DATA_MIB << 20) // part)
+        error, _ = fail_import(house, package, Name='back', StorageDirectory=str(path))
+        assert error == 'DiskFull' and not list(path.iterdir()), part
+    assert everything(house) == before
+    path = small((DATA_MIB + 64) << 20)
+    back = import_(house, package, Name='back', StorageDirectory=str(path))
+    assert_same(large, back)
+    house.do(back.guest, 'Delete')
