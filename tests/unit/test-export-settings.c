@@ -219,7 +219,6 @@ static void the_snapshot_is_one_of_the_machine(void) {
                         &request, "e2c00000-0000-4000-8000-000000000002", &id, &error));
         assert_error(error, NO_SUCH_SNAPSHOT);
         g_assert_true(parse_with(0, NULL));
-        g_clear_pointer(&id, g_free);
         g_assert_true(export_request_find_snapshot(&request, uuid, &id, &error));
         g_assert_null(id);
 }
