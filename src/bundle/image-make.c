@@ -48,19 +48,18 @@ static bool sync_file(int fd, GError **error) {
         return fdatasync(fd) == 0 || fail(error);
 }
 
-/* qemu-img, from one to the other. */
-static bool convert(int file,
-                int connection,
-                const char *const *arguments,
+/* qemu-img, which tells how far it is. */
+static bool convert(const char *const *arguments,
+                const int *descriptors,
+                unsigned n,
                 const ImageMakeHooks *hooks,
                 GError **error) {
-        const int descriptors[] = {file, connection};
         const ChildHooks child = {
                         .line = on_line,
                         .stop = on_stop,
                         .userdata = (void *) hooks,
                         .descriptors = descriptors,
-                        .n_descriptors = G_N_ELEMENTS(descriptors),
+                        .n_descriptors = n,
         };
 
         return child_run(arguments, &child, NULL, error);
@@ -87,8 +86,10 @@ bool image_make_copy(int target,
         g_autofree char *source = g_strconcat(SERVER, export, NULL);
         const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-O", "qcow2",
                         "--image-opts", source, LOCAL, NULL};
+        const int descriptors[] = {target, connection};
 
-        return convert(target, connection, arguments, hooks, error) && sync_file(target, error);
+        return convert(arguments, descriptors, G_N_ELEMENTS(descriptors), hooks, error) &&
+               sync_file(target, error);
 }
 
 /* An empty image can only be made at the beginning of a file. */
@@ -128,8 +129,7 @@ static bool fail_to_convert(int target, GError *cause, GError **error) {
         return false;
 }
 
-/* In the order of the disk, and not beside each other (-W): who reads one as a stream wants it so.
- */
+/* In the order of the disk, not beside each other (-W): who reads one as a stream wants it so. */
 bool image_make_vmdk(int target,
                 uint64_t offset,
                 uint64_t size,
@@ -144,36 +144,84 @@ bool image_make_vmdk(int target,
                                         offset);
         const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-n", "--target-is-zero",
                         "--image-opts", source, "--target-image-opts", options, NULL};
-
+        const int descriptors[] = {target, connection};
         GError *cause = NULL;
 
         if (!make_empty_vmdk(target, offset, size, error))
                 return false;
-        return convert(target, connection, arguments, hooks, &cause) ||
+        return convert(arguments, descriptors, G_N_ELEMENTS(descriptors), hooks, &cause) ||
                fail_to_convert(target, cause, error);
 }
 
-/* "backing" says that there is none, whatever stands in the image. With "writethrough" each request
- * is answered when the image is as it says, and not later by somebody whom nobody asks. */
-bool image_make_from_vmdk(int connection,
+static int make_memory(GBytes *content, GError **error) {
+        auto_fd memory = memfd_create("head", MFD_CLOEXEC);
+        size_t length;
+        const void *data = g_bytes_get_data(content, &length);
+
+        if (memory >= 0 && write(memory, data, length) == (ssize_t) length)
+                return fd_take(&memory);
+        fail(error);
+        return -1;
+}
+
+/* An overlay of "length" bytes in memory, which begins like this and lets through what is behind.
+ * A cluster of qcow2 is as long as a head. -1. */
+static int make_cover(GBytes *head, uint64_t length, GError **error) {
+        g_autofree char *text = g_strdup_printf("%" PRIu64, length);
+        const char *create[] = {"qemu-img", "create", "-q", "-f", "qcow2", LOCAL, text, NULL};
+        const char *fill[] = {"qemu-img", "convert", "-q", "-n", "-f", "raw", "/proc/self/fd/4",
+                        "--target-image-opts", "driver=qcow2,file.driver=file,file.filename=" LOCAL,
+                        NULL};
+        auto_fd memory = make_memory(head, error), cover = memfd_create("cover", MFD_CLOEXEC);
+        const int descriptors[] = {cover, memory};
+        const ChildHooks hooks = {
+                        .descriptors = descriptors, .n_descriptors = G_N_ELEMENTS(descriptors)};
+
+        if (memory < 0)
+                return -1;
+        if (cover < 0)
+                return fail(error), -1;
+        if (!child_run(create, &hooks, NULL, error) || !child_run(fill, &hooks, NULL, error))
+                return -1;
+        return fd_take(&cover);
+}
+
+/* QEMU opens a VMDK by what stands at its beginning, so it reads that where only we can write. The
+ * "backing" of a VMDK is none, whatever stands in it. With "writethrough" each request is answered
+ * when the image is as it says, and not later by somebody whom nobody asks. */
+static bool fill_from_vmdk(const int descriptors[3],
                 const char *export,
-                int package,
                 uint64_t offset,
                 uint64_t length,
                 const ImageMakeHooks *hooks,
                 GError **error) {
         g_autofree char *source = g_strdup_printf(
-                        "json:{\"driver\":\"vmdk\",\"backing\":null,\"file\":{\"driver\":\"raw\","
-                        "\"offset\":%" PRIu64 ",\"size\":%" PRIu64
-                        ",\"file\":{\"driver\":\"file\",\"filename\":\"" LOCAL "\"}}}",
+                        "json:{\"driver\":\"vmdk\",\"backing\":null,\"file\":{\"driver\":\"qcow2\","
+                        "\"file\":{\"driver\":\"file\",\"filename\":\"/proc/self/fd/5\"},"
+                        "\"backing\":{\"driver\":\"raw\",\"offset\":%" PRIu64 ",\"size\":%" PRIu64
+                        ",\"file\":{\"driver\":\"file\",\"filename\":\"" LOCAL "\"}}}}",
                         offset, length);
         g_autofree char *target = g_strconcat(SERVER, export, NULL);
         const char *arguments[] = {"qemu-img", "convert", "-p", "-m", "8", "-W", "-n",
                         "--target-is-zero", "-t", "writethrough", source, "--target-image-opts",
                         target, NULL};
-        GError *cause = NULL;
 
-        if (convert(package, connection, arguments, hooks, &cause))
+        return convert(arguments, descriptors, 3, hooks, error);
+}
+
+bool image_make_from_vmdk(int connection,
+                const char *export,
+                GBytes *head,
+                int package,
+                uint64_t offset,
+                uint64_t length,
+                const ImageMakeHooks *hooks,
+                GError **error) {
+        GError *cause = NULL;
+        auto_fd cover = make_cover(head, length, &cause);
+        const int descriptors[] = {package, connection, cover};
+
+        if (cover >= 0 && fill_from_vmdk(descriptors, export, offset, length, hooks, &cause))
                 return true;
         if (g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_BACKEND))
                 cause->code = VIRTASK_ERROR_INVALID_BUNDLE;

@@ -37,10 +37,12 @@ bool image_make_vmdk(int target,
                 GError **error);
 
 /* Fills what an NBD server shows under the name "export", and what is empty, with the VMDK that
- * lies at "offset" of the file "package" and has "length" bytes; vmdk_check() has accepted it.
+ * lies at "offset" of the file "package" and has "length" bytes, whoever writes to that file
+ * meanwhile: "head" is what vmdk_read_head() has accepted, and what QEMU takes for its beginning.
  * DISK_FULL; INVALID_BUNDLE for an image that QEMU can not read; CANCELLED. */
 bool image_make_from_vmdk(int connection,
                 const char *export,
+                GBytes *head,
                 int package,
                 uint64_t offset,
                 uint64_t length,

@@ -10,6 +10,7 @@
 #include "bundle/manifest.h"
 #include "bundle/package-json.h"
 #include "ovf/ova.h"
+#include "ovf/vmdk-head.h"
 #include "util/error.h"
 #include "util/fd.h"
 
@@ -81,15 +82,20 @@ static uint64_t measure(const Ova *ova, bool verify, bool copy) {
 static bool copy_disk(Converter *c, const OvfDisk *disk, JsonObject *plan, GError **error) {
         const OvaFile *file = disk->file ? ova_find(c->ova, disk->file) : NULL;
         const ImageMakeHooks hooks = {on_stop, on_percent, c};
+        uint64_t capacity = disk->capacity;
+        g_autoptr(GBytes) head = NULL;
 
         if (!file)
                 return true;
+        head = vmdk_read_head(c->ova->fd, file->offset, file->size, &capacity, error);
+        if (!head)
+                return false;
         c->begin = c->done;
         c->weight = file->size;
         c->hooks->file(disk->file, c->hooks->userdata);
         if (!image_make_from_vmdk((int) json_object_get_int_member(plan, "descriptor"),
-                            json_object_get_string_member(plan, "export"), c->ova->fd, file->offset,
-                            file->size, &hooks, error))
+                            json_object_get_string_member(plan, "export"), head, c->ova->fd,
+                            file->offset, file->size, &hooks, error))
                 return false;
         tell(c, c->begin + c->weight);
         return true;
@@ -113,7 +119,9 @@ static bool fail_changed(GError **error) {
         return false;
 }
 
-/* What is written to a file changes its times, and nobody but root can set this one. */
+/* What is written to a file changes its times, and nobody but root can set this one. Only who has
+ * mapped the file can change it so that this is not seen, which does no more than another disk of
+ * his would have done: image_make_from_vmdk(). */
 static bool is_unchanged(int fd, const struct stat *before) {
         struct stat now;
 

@@ -280,6 +280,7 @@ static bool check_file(const Ova *ova, const char *name, GError **error) {
 }
 
 static bool check_disk(const Ova *ova, OvfDisk *disk, GError **error) {
+        g_autoptr(GBytes) head = NULL;
         const OvaFile *file;
 
         if (!disk->file)
@@ -289,7 +290,8 @@ static bool check_disk(const Ova *ova, OvfDisk *disk, GError **error) {
         file = ova_find(ova, disk->file);
         if (disk->file_size > 0 && disk->file_size != file->size)
                 return fail(error, "has a file of another size than it says", disk->file);
-        return vmdk_check(ova->fd, file->offset, file->size, &disk->capacity, error);
+        head = vmdk_read_head(ova->fd, file->offset, file->size, &disk->capacity, error);
+        return head;
 }
 
 static bool check_files(const Ova *ova, GError **error) {

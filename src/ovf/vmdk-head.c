@@ -6,6 +6,7 @@
 
 #include "ovf/vmdk-head.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "ovf/package-io.h"
@@ -16,10 +17,10 @@
 #define CAPACITY_OFFSET 12U
 #define SLACK           (UINT64_C(1) << 20)
 
-static bool fail(const char *what, GError **error) {
+static GBytes *fail(const char *what, GError **error) {
         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE, "A disk of the package %s",
                         what);
-        return false;
+        return NULL;
 }
 
 static uint64_t little_endian(const unsigned char *bytes) {
@@ -34,7 +35,7 @@ static bool has_text(const unsigned char *head, size_t length, const char *text)
         return memmem(head, length, text, strlen(text)) != NULL;
 }
 
-bool vmdk_check(int fd, uint64_t offset, uint64_t size, uint64_t *capacity, GError **error) {
+GBytes *vmdk_read_head(int fd, uint64_t offset, uint64_t size, uint64_t *capacity, GError **error) {
         g_autofree unsigned char *head = g_malloc(HEAD_LENGTH);
         size_t length = MIN(size, HEAD_LENGTH);
         uint64_t sectors;
@@ -51,5 +52,5 @@ bool vmdk_check(int fd, uint64_t offset, uint64_t size, uint64_t *capacity, GErr
         if (has_text(head, length, "parentFileNameHint"))
                 return fail("rests on another image", error);
         *capacity = sectors * SECTOR;
-        return true;
+        return g_bytes_new_take(g_steal_pointer(&head), length);
 }

@@ -4,7 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "bundle/image-make.h"
@@ -81,7 +81,9 @@ static ImageServer *serve(const char *path) {
 /* What is told meanwhile */
 
 typedef struct Telling {
-        const char *path; /* of a package that is changed when its first disk is read */
+        const char *path; /* of a package that is changed when its first disk is read, */
+        char *disk;       /* or where that disk is mapped, to be changed so that nobody sees it */
+        const char *text; /* to this */
         bool stop;
         uint64_t total, done;
 } Telling;
@@ -101,6 +103,8 @@ static void on_file(const char *name, void *userdata) {
         char byte;
 
         g_assert_cmpstr(name, ==, "disk.vmdk");
+        if (telling->disk)
+                memcpy(telling->disk, telling->text, strlen(telling->text) + 1);
         if (fd < 0)
                 return;
         g_assert_cmpint(pread(fd, &byte, 1, 0), ==, 1);
@@ -167,6 +171,32 @@ static void one_that_is_changed_meanwhile_is_none(void) {
         assert_error(error, INVALID_BUNDLE);
 }
 
+/* What is written to a mapping need not change the times of a file. QEMU would open the other file,
+ * if it read then what the disk says of itself. */
+static void a_change_that_nobody_sees_opens_no_other_file(void) {
+        g_autofree char *path = make_package(), *description = package_describe(path, &error);
+        g_autofree char *image = images_path("image.qcow2");
+        g_autofree char *secret = images_make("secret", "raw", "preallocation=off");
+        g_autofree char *text = g_strdup_printf(
+                        "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n"
+                        "createType=\"monolithicFlat\"\nRW 32768 FLAT \"%s\" 0\n",
+                        secret);
+        auto_fd fd = open(path, O_RDWR | O_CLOEXEC);
+        g_autoptr(Ova) ova = ova_open(fd, &error);
+        uint64_t offset = ova_find(ova, "disk.vmdk")->offset;
+        char *mapped = mmap(NULL, offset + 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        Telling telling = {.disk = mapped + offset, .text = text};
+
+        g_assert_true(mapped != MAP_FAILED);
+        images_io(secret, "raw", "write -P 9 0 16M");
+        mapped[offset] = 'K'; /* as it is: the page is one that was written to */
+        if (!convert(path, description, &telling))
+                g_clear_error(&error);
+        (void) munmap(mapped, offset + 4096);
+        images_io(image, "qcow2", "read -P 0 0 1M");
+        images_io(image, "qcow2", "read -P 7 1M 1M");
+}
+
 static void one_that_is_stopped_says_so(void) {
         g_autofree char *path = make_package(), *description = package_describe(path, &error);
         Telling telling = {.stop = true};
@@ -188,6 +218,7 @@ int main(int argc, char **argv) {
         ADD_IMAGE(it_can_only_be_verified);
         ADD_IMAGE(another_package_is_none);
         ADD_IMAGE(one_that_is_changed_meanwhile_is_none);
+        ADD_IMAGE(a_change_that_nobody_sees_opens_no_other_file);
         ADD_IMAGE(one_that_is_stopped_says_so);
         ADD_IMAGE(a_missing_one_is_an_error);
         return g_test_run();
