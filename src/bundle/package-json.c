@@ -98,7 +98,7 @@ static bool read_disk(JsonNode *node, OvfDisk *disk, GError **error) {
         disk->file = g_strdup(manifest_text(object, "file"));
         if (disk->file && !ovf_file_name_is_valid(disk->file))
                 return fail("file", error);
-        return get_number(object, "file-size", 0, INT64_MAX, &disk->file_size, error) &&
+        return get_number(object, "file-size", 0, OVF_CAPACITY_MAX, &disk->file_size, error) &&
                get_number(object, "capacity", 0, OVF_CAPACITY_MAX, &disk->capacity, error) &&
                get_unsigned(object, "controller", 0, OVF_DISKS_MAX, &disk->controller, error) &&
                get_unsigned(object, "unit", 0, OVF_UNIT_MAX, &disk->unit, error);

@@ -290,6 +290,7 @@ static bool check_disk(const Ova *ova, OvfDisk *disk, GError **error) {
         file = ova_find(ova, disk->file);
         if (disk->file_size > 0 && disk->file_size != file->size)
                 return fail(error, "has a file of another size than it says", disk->file);
+        disk->file_size = file->size;
         head = vmdk_read_head(ova->fd, file->offset, file->size, &disk->capacity, error);
         return head;
 }

@@ -54,9 +54,9 @@ typedef struct Ova {
 
 /* Reads everything but the disks of a package that somebody made whom we do not trust. Each file
  * that the descriptor names is there, and has the size that it says; there are regular files with
- * plain names only, all within the package. Disks that have a file have the capacity of their
- * images then. INVALID_BUNDLE, NOT_SUPPORTED (ovf-reader.h). "fd"
- * stays the caller's and has to be a regular file. Blocks. */
+ * plain names only, all within the package. Disks that have a file have its size then, and the
+ * capacity of the image that it is. INVALID_BUNDLE, NOT_SUPPORTED (ovf-reader.h). "fd" stays the
+ * caller's and has to be a regular file. Blocks. */
 Ova *ova_open(int fd, GError **error);
 void ova_free(Ova *ova);
 
