@@ -7,9 +7,9 @@
  *     virtask-bundle verify DIRECTORY          whether it is as it was written
  *     virtask-bundle verify FILE               the same of a package (ovf/ova.h)
  *     virtask-bundle read DIRECTORY            a summary of it into descriptor 3 (bundle/summary.h)
+ *     virtask-bundle read-package FILE         the same of a package (bundle/package-reader.h)
  *     virtask-bundle extract DIRECTORY < PLAN  its files into descriptors (bundle/extract.h)
- *     virtask-bundle read-package FILE         what is in it into descriptor 3
- *     virtask-bundle convert FILE < PLAN       its disks into descriptors (bundle/package-reader.h)
+ *     virtask-bundle convert FILE < PLAN       its disks into NBD servers (bundle/package-reader.h)
  *     virtask-bundle find DIRECTORY NAME PARTIAL      whether either has become whole: its path
  *     virtask-bundle remove DIRECTORY NAME PARTIAL    what is there of it, whole or not
  *
@@ -204,7 +204,7 @@ static bool is_that(const char *path, const char *partial) {
         return id && wanted && g_str_equal(id, wanted + strlen(MANIFEST_PARTIAL));
 }
 
-/* A package can have both names at once (bundle/place.c). */
+/* A package may have both names, if whoever wrote it ended between two steps (bundle/place.c). */
 static bool find_bundle(char **arguments, GError **error) {
         g_autofree char *path = g_build_filename(arguments[0], arguments[1], NULL);
 
@@ -288,8 +288,8 @@ static const struct {
                 {"write-package", 0, write_package},
                 {"verify", 1, verify},
                 {"read", 1, read_bundle},
-                {"extract", 1, extract_bundle},
                 {"read-package", 1, read_package},
+                {"extract", 1, extract_bundle},
                 {"convert", 1, convert_package},
                 {"find", 3, find_bundle},
                 {"remove", 3, remove_bundle},
@@ -318,13 +318,10 @@ int main(int argc, char **argv) {
                 close_descriptors();
                 return error ? 1 : 0;
         }
-        (void) fputs("virtask-bundle write < PLAN | write-package < PLAN | verify DIRECTORY|FILE "
-                     "|\n"
-                     "               read DIRECTORY | extract DIRECTORY < PLAN | read-package FILE "
-                     "|\n"
-                     "               convert FILE < PLAN |\n"
-                     "               find DIRECTORY NAME PARTIAL |\n"
-                     "               remove DIRECTORY NAME PARTIAL\n",
+        (void) fputs("virtask-bundle write < PLAN | write-package < PLAN |\n"
+                     "               verify DIRECTORY|FILE | read DIRECTORY | read-package FILE |\n"
+                     "               extract DIRECTORY < PLAN | convert FILE < PLAN |\n"
+                     "               find DIRECTORY NAME PARTIAL | remove DIRECTORY NAME PARTIAL\n",
                         stderr);
         return 2;
 }

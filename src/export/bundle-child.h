@@ -47,6 +47,7 @@ bool bundle_child_convert(Job *job,
                 const char *description,
                 const GArray *targets,
                 GError **error);
+
 /* Copies files of the bundle, which have to be what the manifest of the summary says; the other
  * files are compared. The errors are those of bundle_extract(). */
 bool bundle_child_extract(Job *job,
