@@ -60,11 +60,10 @@ def test_a_package_becomes_a_machine(tool, machine, directory):
 
 
 def test_a_machine_that_runs_needs_live(tool, house, machine, directory):
+    tool.run('export', 'web', directory / 'off.ova', '--live=crash', '--no-snapshots')
     tool.run('start', 'web')
-    machine.wait_ticks(2)
     tool.fail(STATE, 'export', 'web', directory / 'web.ova')
     tool.run('export', 'web', directory / 'web.ova', '--live')
-    tool.run('export', 'web', directory / 'crash.ova', '--live=crash', '--no-snapshots')
     tool.run('poweroff', 'web')
 
 
