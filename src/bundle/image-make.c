@@ -16,6 +16,7 @@
 #include "util/child.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/io.h"
 #include "util/number.h"
 
 #define MORE   (64 << 10) /* what QEMU writes at once, about */
@@ -158,7 +159,7 @@ static int make_memory(GBytes *content, GError **error) {
         size_t length;
         const void *data = g_bytes_get_data(content, &length);
 
-        if (memory >= 0 && write(memory, data, length) == (ssize_t) length)
+        if (memory >= 0 && io_write(memory, data, length, 0))
                 return fd_take(&memory);
         fail(error);
         return -1;

@@ -17,6 +17,7 @@
 #include "ovf/tar-header.h"
 #include "ovf/vmdk-head.h"
 #include "util/error.h"
+#include "util/io.h"
 #include "util/number.h"
 
 #define FILES_MAX     320U
@@ -64,9 +65,8 @@ const OvaFile *ova_find(const Ova *ova, const char *name) {
 }
 
 static bool read_at(int fd, void *data, uint64_t length, uint64_t offset, GError **error) {
-        int reason = package_read(fd, data, length, offset);
-
-        return reason == 0 || fail(error, "can not be read", g_strerror(reason));
+        return io_read(fd, data, length, offset) ||
+               fail(error, "can not be read", g_strerror(errno));
 }
 
 /* A text of at most so many bytes without a NUL. */

@@ -17,6 +17,7 @@
 #include "ovf/package-io.h"
 #include "ovf/tar-header.h"
 #include "util/error.h"
+#include "util/io.h"
 
 #define RECORD_LENGTH (20U * TAR_BLOCK) /* of which an archive is a multiple */
 #define NAME_LENGTH   (TAR_NAME_LENGTH - 4U)
@@ -41,20 +42,7 @@ static bool fail(int reason, const char *verb, GError **error) {
 }
 
 static bool write_at(Writer *w, uint64_t offset, const void *data, size_t length, GError **error) {
-        const unsigned char *bytes = data;
-
-        while (length > 0) {
-                ssize_t n = pwrite(w->target, bytes, length, (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return fail(n < 0 ? errno : EIO, "write", error);
-                bytes += n;
-                offset += (uint64_t) n;
-                length -= (size_t) n;
-        }
-        return true;
+        return io_write(w->target, data, length, offset) || fail(errno, "write", error);
 }
 
 static bool write_header(Writer *w, const char *name, uint64_t size, GError **error) {

@@ -6,8 +6,6 @@
 #include "ovf/ova.h"
 #include "ovf/ovf-digest.h"
 
-/* Reads all of these bytes. 0, or why not, as an errno; ESTALE if the file ends before. */
-int package_read(int fd, void *data, uint64_t length, uint64_t offset);
-
-/* Adds these bytes to the digest. 0, or an errno; ECANCELED if hooks->stop() says so. */
+/* Adds these bytes to the digest. 0, or an errno; ECANCELED if hooks->stop() says so, ESTALE if the
+ * file ends before. */
 int package_hash(int fd, uint64_t offset, uint64_t size, OvfDigest *digest, const OvaHooks *hooks);

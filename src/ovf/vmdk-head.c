@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "ovf/package-io.h"
 #include "util/error.h"
+#include "util/io.h"
 
 #define SECTOR          512U
 #define HEAD_LENGTH     (UINT64_C(64) << 10) /* more than QEMU looks through for the hint */
@@ -40,7 +40,7 @@ GBytes *vmdk_read_head(int fd, uint64_t offset, uint64_t size, uint64_t *capacit
         size_t length = MIN(size, HEAD_LENGTH);
         uint64_t sectors;
 
-        if (length < SECTOR || package_read(fd, head, length, offset) != 0)
+        if (length < SECTOR || !io_read(fd, head, length, offset))
                 return fail("can not be read", error);
         if (memcmp(head, "KDMV", 4) != 0)
                 return fail("is no VMDK that holds its own data", error);
