@@ -17,6 +17,11 @@
 #define NAME_LENGTH      16U
 #define CLUSTER_BITS     20U
 #define HEADER_LENGTH    104U
+#define VERSION          4U
+#define LENGTH           100U /* where version 3 has the length of the header */
+#define LENGTH_2         72U  /* of version 2 */
+#define EXTENSION_FORMAT 0xE2792ACAU
+#define EXTENSION_ALIGN  8U
 #define NAME_MAX_LENGTH  1023U
 #define CLUSTER_BITS_MIN 9U
 #define CLUSTER_BITS_MAX 21U
@@ -79,7 +84,42 @@ static bool put_name(unsigned char *head, size_t length, const char *backing, GE
         return true;
 }
 
-GBytes *qcow2_head_with_backing(int fd, const char *backing, GError **error) {
+/* The format's extension; 0: none. Extensions end where the name of the backing file begins. */
+static size_t find_format(const unsigned char *head, size_t length) {
+        uint64_t end = MIN(length, read_64(head + NAME_OFFSET));
+        uint64_t offset = read_32(head + VERSION) == 2 ? LENGTH_2 : read_32(head + LENGTH);
+
+        while (offset + EXTENSION_ALIGN < end) {
+                uint32_t type = read_32(head + offset), size = read_32(head + offset + 4);
+
+                if (type == 0 || size > end - offset - EXTENSION_ALIGN)
+                        return 0;
+                if (type == EXTENSION_FORMAT)
+                        return offset;
+                offset += EXTENSION_ALIGN +
+                          (size + UINT64_C(7)) / EXTENSION_ALIGN * EXTENSION_ALIGN;
+        }
+        return 0;
+}
+
+/* "raw" and "qcow2" take the same room. */
+static bool put_format(unsigned char *head, size_t length, const char *format, GError **error) {
+        size_t offset = find_format(head, length), size = strlen(format);
+        uint32_t old = offset ? read_32(head + offset + 4) : 0;
+
+        if (old == 0 || old > EXTENSION_ALIGN || size > EXTENSION_ALIGN ||
+                        offset + 2 * EXTENSION_ALIGN > length)
+                return fail(VIRTASK_ERROR_NOT_SUPPORTED,
+                                "The header of an image has no room for another format of its "
+                                "backing file",
+                                error);
+        memset(head + offset + EXTENSION_ALIGN, 0, EXTENSION_ALIGN);
+        memcpy(head + offset + EXTENSION_ALIGN, format, size);
+        write_32(head + offset + 4, (uint32_t) size);
+        return true;
+}
+
+static GBytes *change_head(int fd, const char *backing, const char *format, GError **error) {
         g_autofree unsigned char *head = g_malloc0(QCOW2_HEAD_MAX);
         ssize_t n = pread(fd, head, QCOW2_HEAD_MAX, 0);
 
@@ -87,7 +127,16 @@ GBytes *qcow2_head_with_backing(int fd, const char *backing, GError **error) {
                 return fail(VIRTASK_ERROR_FAILED,
                                        n < 0 ? g_strerror(errno) : "An image is too short", error),
                        NULL;
-        if (!put_name(head, (size_t) n, backing, error))
+        if (!put_name(head, (size_t) n, backing, error) ||
+                        (format && !put_format(head, (size_t) n, format, error)))
                 return NULL;
         return g_bytes_new_take(g_steal_pointer(&head), (size_t) n);
+}
+
+GBytes *qcow2_head_with_backing(int fd, const char *backing, GError **error) {
+        return change_head(fd, backing, NULL, error);
+}
+
+GBytes *qcow2_head_with_base(int fd, const char *backing, const char *format, GError **error) {
+        return change_head(fd, backing, format, error);
 }

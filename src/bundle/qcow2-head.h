@@ -11,3 +11,6 @@
 /* Reads the head of the image and puts the name in; gives what its first bytes have to be. FAILED
  * if the image has no backing file, NOT_SUPPORTED if the name does not fit. */
 GBytes *qcow2_head_with_backing(int fd, const char *backing, GError **error);
+
+/* The same with the format of that file, "raw" or "qcow2"; NOT_SUPPORTED if the image says none. */
+GBytes *qcow2_head_with_base(int fd, const char *backing, const char *format, GError **error);

@@ -51,6 +51,65 @@ static void a_copy_with_the_head_has_the_other_backing_file(void) {
         }
 }
 
+static GBytes *head_with_base(const char *path, const char *format) {
+        auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        return qcow2_head_with_base(fd, "b", format, &error);
+}
+
+static void a_copy_with_the_head_has_the_other_format(void) {
+        static const char *const formats[] = {"raw", "qcow2", "raw"};
+        g_autofree char *top = new_overlay();
+
+        for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
+                g_autoptr(GBytes) head = head_with_base(top, formats[i]);
+                g_autoptr(ImageInfo) info = NULL;
+                auto_fd fd = open(top, O_WRONLY | O_CLOEXEC);
+
+                g_assert_no_error(error);
+                g_assert_cmpint(pwrite(fd, g_bytes_get_data(head, NULL), g_bytes_get_size(head), 0),
+                                ==, (ssize_t) g_bytes_get_size(head));
+                info = image_info_read(top, "qcow2", &error);
+                g_assert_no_error(error);
+                g_assert_cmpstr(info->backing_format, ==, formats[i]);
+                g_assert_true(g_str_has_suffix(info->backing, "/b"));
+        }
+}
+
+/* Of version 3: where its extensions begin. */
+static off_t length_of(const char *path) {
+        auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+        uint32_t length;
+
+        g_assert_cmpint(pread(fd, &length, sizeof(length), 100), ==, sizeof(length));
+        return GUINT32_FROM_BE(length);
+}
+
+static void assert_no_format(const char *path, off_t offset, uint32_t value) {
+        auto_fd fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        g_assert_cmpint(pwrite(fd, &value, sizeof(value), offset), ==, sizeof(value));
+        g_assert_null(head_with_base(path, "raw"));
+        assert_error(error, NOT_SUPPORTED);
+        (void) unlink(path);
+}
+
+/* An image of long ago may leave it to QEMU to guess. */
+static void what_says_no_format_gets_none(void) {
+        g_autofree char *top = new_overlay();
+
+        assert_no_format(top, length_of(top), 0);
+}
+
+/* Extensions that lead out of the header, or do not end. */
+static void a_header_without_an_end_is_refused(void) {
+        for (unsigned i = 0; i < 2; i++) {
+                g_autofree char *top = new_overlay();
+
+                assert_no_format(top, i == 0 ? 100 : length_of(top) + 4, UINT32_MAX);
+        }
+}
+
 static void what_has_no_backing_file_gets_none(void) {
         g_autofree char *alone = images_make("alone", "qcow2", "cluster_size=65536");
         g_autofree char *raw = images_make("raw", "raw", "preallocation=off");
@@ -79,6 +138,9 @@ static void a_name_that_does_not_fit_is_refused(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD_IMAGE(a_copy_with_the_head_has_the_other_backing_file);
+        ADD_IMAGE(a_copy_with_the_head_has_the_other_format);
+        ADD_IMAGE(what_says_no_format_gets_none);
+        ADD_IMAGE(a_header_without_an_end_is_refused);
         ADD_IMAGE(what_has_no_backing_file_gets_none);
         ADD_IMAGE(a_name_that_does_not_fit_is_refused);
         return g_test_run();
