@@ -123,6 +123,13 @@ bool manifest_number(JsonObject *object, const char *member, uint64_t *ret) {
         return true;
 }
 
+bool manifest_flag(JsonObject *object, const char *member) {
+        JsonNode *node = json_object_get_member(object, member);
+
+        return node && JSON_NODE_HOLDS_VALUE(node) &&
+               json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+}
+
 JsonArray *manifest_array(JsonObject *object, const char *member) {
         JsonNode *node = json_object_get_member(object, member);
 

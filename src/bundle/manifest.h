@@ -52,6 +52,7 @@ const ManifestFile *manifest_find(const Manifest *manifest, const char *name);
 const char *manifest_text(JsonObject *object, const char *member);
 const char *manifest_text_of(JsonNode *node);
 bool manifest_number(JsonObject *object, const char *member, uint64_t *ret);
+bool manifest_flag(JsonObject *object, const char *member); /* also false if it is not there */
 JsonArray *manifest_array(JsonObject *object, const char *member);
 JsonObject *manifest_object(JsonNode *node); /* also of NULL */
 

@@ -38,6 +38,7 @@
 typedef struct Talk {
         Job *job;
         uint64_t total;
+        uint64_t before, after; /* of the work that others do */
         char *path;
         GError *error;
         gint64 begin;
@@ -101,7 +102,8 @@ static void on_line(const char *line, void *userdata) {
         if (g_str_has_prefix(line, "total ") && number_parse(rest, 0, INT64_MAX, &number))
                 talk->total = number;
         else if (g_str_has_prefix(line, "done ") && number_parse(rest, 0, INT64_MAX, &number))
-                job_progress(talk->job, number, talk->total);
+                job_progress(talk->job, talk->before + number,
+                                talk->before + talk->total + talk->after);
         else if (g_str_has_prefix(line, "file "))
                 job_status(talk->job, rest);
         else if (g_str_has_prefix(line, "path ") && !talk->path)
@@ -287,7 +289,7 @@ OvfMachine *bundle_child_read_package(
 /* Writing into our files */
 
 /* A verb with a plan for the files. */
-static bool follow(Job *job,
+static bool follow(Talk *talk,
                 const char *verb,
                 const char *path,
                 JsonObject *plan,
@@ -295,16 +297,15 @@ static bool follow(Job *job,
                 GError **error) {
         const char *arguments[] = {NULL, verb, path, NULL};
         auto_fd input = plan_file(plan, error);
-        Talk talk = {.job = job};
         ChildHooks hooks = {
                         .stop = on_stop,
                         .input = input,
                         .descriptors = (const int *) (const void *) fds->data,
                         .n_descriptors = fds->len,
         };
-        bool ok = input >= 0 && run(&talk, arguments, &hooks, error);
+        bool ok = input >= 0 && run(talk, arguments, &hooks, error);
 
-        g_clear_error(&talk.error);
+        g_clear_error(&talk->error);
         return ok;
 }
 
@@ -318,31 +319,32 @@ static JsonObject *plan_item(JsonArray *items, GArray *fds, int fd) {
         return item;
 }
 
-static JsonObject *extract_plan(const Summary *summary, const ImportFiles *files, GArray *fds) {
+static JsonObject *extract_plan(const BundleSource *source, const ImportFiles *files, GArray *fds) {
         JsonObject *plan = json_object_new();
         JsonArray *items = json_array_new();
 
         for (unsigned i = 0; i < files->files->len; i++) {
                 const ImportFile *file = files->files->pdata[i];
-                JsonObject *item = plan_item(items, fds, file->fd);
+                JsonObject *item;
 
-                json_object_set_string_member(item, "file", file->name);
+                if (file->base != source->number)
+                        continue;
+                item = plan_item(items, fds, file->fd);
+                json_object_set_string_member(item, "file", import_file_origin(file));
                 json_object_set_int_member(item, "head", (gint64) file->head);
         }
-        json_object_set_string_member(plan, "manifest", summary->manifest_text);
+        json_object_set_string_member(plan, "manifest", source->summary->manifest_text);
         json_object_set_array_member(plan, "files", items);
         return plan;
 }
 
-bool bundle_child_extract(Job *job,
-                const char *directory,
-                const Summary *summary,
-                const ImportFiles *files,
-                GError **error) {
+bool bundle_child_extract(
+                Job *job, const BundleSource *source, const ImportFiles *files, GError **error) {
         g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
-        g_autoptr(JsonObject) plan = extract_plan(summary, files, fds);
+        g_autoptr(JsonObject) plan = extract_plan(source, files, fds);
+        Talk talk = {.job = job, .before = source->before, .after = source->after};
 
-        return follow(job, "extract", directory, plan, fds, error);
+        return follow(&talk, "extract", source->directory, plan, fds, error);
 }
 
 static void plan_target(JsonArray *items, GArray *fds, const DiskTarget *target) {
@@ -361,11 +363,12 @@ bool bundle_child_convert(Job *job,
         g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
         g_autoptr(JsonObject) plan = json_object_new();
         JsonArray *items = targets ? json_array_new() : NULL;
+        Talk talk = {.job = job};
 
         for (unsigned i = 0; targets && i < targets->len; i++)
                 plan_target(items, fds, &g_array_index(targets, DiskTarget, i));
         if (items)
                 json_object_set_array_member(plan, "disks", items);
         json_object_set_string_member(plan, "description", description);
-        return follow(job, "convert", path, plan, fds, error);
+        return follow(&talk, "convert", path, plan, fds, error);
 }

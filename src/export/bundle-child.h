@@ -48,10 +48,15 @@ bool bundle_child_convert(Job *job,
                 const GArray *targets,
                 GError **error);
 
+/* One of the bundles that files are copied from. */
+typedef struct BundleSource {
+        const char *directory;
+        const Summary *summary;
+        unsigned number;        /* ImportFile.base of its files */
+        uint64_t before, after; /* bytes of data of those that are copied before it, and after it */
+} BundleSource;
+
 /* Copies files of the bundle, which have to be what the manifest of the summary says; the other
- * files are compared. The errors are those of bundle_extract(). */
-bool bundle_child_extract(Job *job,
-                const char *directory,
-                const Summary *summary,
-                const ImportFiles *files,
-                GError **error);
+ * files of it are compared. The errors are those of bundle_extract(). */
+bool bundle_child_extract(
+                Job *job, const BundleSource *source, const ImportFiles *files, GError **error);

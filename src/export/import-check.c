@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "disk/image.h"
+#include "export/import-bases.h"
 #include "export/import-plan.h"
 #include "export/saved-file.h"
 #include "util/error.h"
@@ -41,7 +42,9 @@ static bool has_right_size(const ImportPlan *plan, unsigned number, uint64_t siz
         const ImportDisk *disk;
 
         if (plan->summary)
-                return size == manifest_find(plan->summary->manifest, file->name)->size;
+                return size ==
+                       manifest_find(import_bases_manifest(plan, file), import_file_origin(file))
+                                       ->size;
         disk = plan->disks->pdata[number];
         return size <= disk->size + disk->size / OVERHEAD_PART + OVERHEAD;
 }
@@ -98,10 +101,8 @@ static bool check_image(ImportPlan *plan,
                 return fail(error, name, "is encrypted");
         if (info->virtual_size > IMPORT_DISK_MAX)
                 return fail(error, name, "is larger than 16 TiB");
-        if (!read_backing(info, name, &backing, error))
-                return false;
-        if (*backing && !definition_import_image(
-                                        &plan->import, backing, info->backing_format, error))
+        if (!read_backing(info, name, &backing, error) ||
+                        !import_bases_resolve(plan, name, info->backing_format, &backing, error))
                 return false;
         *ret_size = info->virtual_size;
         *ret_backing = g_steal_pointer(&backing);
@@ -183,7 +184,15 @@ static bool check_disk(const Images *images, const ImportDisk *disk, GError **er
                                         "does not rest on what the manifest says");
                 next = g_hash_table_lookup(images->backings, next);
         }
-        return !*next || fail(error, next, "is below a disk without being in the manifest's list");
+        return g_strcmp0(next, disk->below ?: "") == 0 ||
+               fail(error, next, "is below a disk without being in the manifest's list");
+}
+
+static bool check_disks(const Images *images, const GPtrArray *disks, GError **error) {
+        for (unsigned i = 0; i < disks->len; i++)
+                if (!check_disk(images, disks->pdata[i], error))
+                        return false;
+        return true;
 }
 
 /* What one disk writes to, no other rests on. */
@@ -206,11 +215,12 @@ bool import_plan_check_images(ImportPlan *plan, GError **error) {
                         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         Images images = {plan, backings, sizes};
 
-        if (!check_all(&images, error) || !check_ends(&images, error))
+        if (!check_all(&images, error) || !check_ends(&images, error) ||
+                        !check_disks(&images, plan->disks, error) ||
+                        !check_disks(&images, plan->lower_disks, error))
                 return false;
         for (unsigned i = 0; i < plan->disks->len; i++)
-                if (!check_disk(&images, plan->disks->pdata[i], error) ||
-                                !check_apart(plan, plan->disks->pdata[i], error))
+                if (!check_apart(plan, plan->disks->pdata[i], error))
                         return false;
         return true;
 }

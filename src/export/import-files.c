@@ -60,6 +60,7 @@ static void free_file(void *data) {
         fd_close(&file->fd);
         g_free(file->name);
         g_free(file->below);
+        g_free(file->origin);
         g_free(file);
 }
 
@@ -102,7 +103,7 @@ ImportPlace *import_files_add_place(ImportFiles *files, const char *final, bool 
         return place;
 }
 
-void import_files_add(
+ImportFile *import_files_add(
                 ImportFiles *files, const ImportPlace *place, const char *below, const char *name) {
         ImportFile *file = g_new0(ImportFile, 1);
 
@@ -111,6 +112,11 @@ void import_files_add(
         file->below = g_strdup(below);
         file->fd = -1;
         g_ptr_array_add(files->files, file);
+        return file;
+}
+
+const char *import_file_origin(const ImportFile *file) {
+        return file->origin ?: file->name;
 }
 
 ImportFile *import_files_find(const ImportFiles *files, const char *name) {

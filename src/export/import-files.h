@@ -21,11 +21,14 @@ typedef struct ImportPlace {
 } ImportPlace;
 
 typedef struct ImportFile {
-        char *name; /* in the bundle */
+        char *name; /* in the bundle; of another bundle: what the plan calls it */
         const ImportPlace *place;
         char *below;   /* path in the place, if that is a directory; else NULL */
         int fd;        /* -1: closed */
         uint64_t head; /* only the first bytes are copied; 0: all */
+        unsigned base; /* the bundle that it is from: 0 the one that is imported, 1 its first base
+                        */
+        char *origin;  /* its name there, if it is not "name" */
 } ImportFile;
 
 typedef struct ImportFiles {
@@ -38,10 +41,13 @@ void import_files_free(ImportFiles *files);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportFiles, import_files_free)
 
-/* Both belong to "files". */
+/* What they give belongs to "files". */
 ImportPlace *import_files_add_place(ImportFiles *files, const char *final, bool is_directory);
-void import_files_add(
+ImportFile *import_files_add(
                 ImportFiles *files, const ImportPlace *place, const char *below, const char *name);
+
+/* The name of the file in the bundle that it is from. */
+const char *import_file_origin(const ImportFile *file);
 
 /* FILE_EXISTS if one of the names is taken. */
 bool import_files_check(const ImportFiles *files, GError **error);

@@ -4,7 +4,7 @@
  * belongs to it (RealizePlannedSystem), in one step; and ImportPackage, the same of what other
  * products have written (docs/decisions/0013-ova.md).
  *
- *     read       a process of the caller tells what is in the bundle
+ *     read       a process of the caller tells what is in the bundle, and in those below it
  *     plan       of that, definitions of this host
  *     extract    a process of the caller copies the files, under names that nobody has, or makes
  *                images of the disks of a package there
@@ -26,6 +26,7 @@
 #include "export/bundle-child.h"
 #include "export/firmware.h"
 #include "export/image-directories.h"
+#include "export/import-bases.h"
 #include "export/import-package.h"
 #include "export/operations.h"
 #include "export/package-images.h"
@@ -53,6 +54,7 @@ typedef struct Importer {
 
         /* What it is made of: one of the two is NULL. */
         Summary *summary;
+        GPtrArray *bases; /* of Summary: below a difference */
         OvfMachine *machine;
         char *description; /* of that, for the process of the caller */
 } Importer;
@@ -152,7 +154,7 @@ static bool extract(const Importer *i, GError **error) {
 
         return i->machine ? package_images_make(i->job, i->plan, i->machine, path, i->description,
                                             error)
-                          : bundle_child_extract(i->job, path, i->summary, i->plan->files, error);
+                          : import_bases_extract(i->job, i->request, i->plan, error);
 }
 
 /* Whether a process of somebody with less rights than ours had our files open. */
@@ -178,7 +180,7 @@ static bool fetch(const Importer *i, GError **error) {
                extract(i, error) && !is_to_stop(i, error) &&
                (validate || import_files_seal(plan->files, is_foreign(i), error)) &&
                import_plan_check_sizes(plan, error) && import_plan_check_images(plan, error) &&
-               convert_states(i, error);
+               import_bases_join(plan, error) && convert_states(i, error);
 }
 
 /* The machine */
@@ -252,9 +254,13 @@ static void take_back(Job *job) {
 }
 
 static ImportPlan *make_plan(const Importer *i, const char *storage, GError **error) {
-        return i->machine ? import_plan_new_package(
-                                            i->machine, i->request, storage, i->connection, error)
-                          : import_plan_new(i->summary, i->request, i->layout, storage, error);
+        g_autoptr(ImportPlan) plan = NULL;
+
+        if (i->machine)
+                return import_plan_new_package(
+                                i->machine, i->request, storage, i->connection, error);
+        plan = import_plan_new(i->summary, i->request, i->layout, storage, error);
+        return plan && import_bases_add(plan, i->bases, error) ? g_steal_pointer(&plan) : NULL;
 }
 
 static bool plan_and_import(Importer *i, GError **error) {
@@ -276,14 +282,19 @@ static bool plan_and_import(Importer *i, GError **error) {
         return ok;
 }
 
-static bool read_source(Importer *i, GError **error) {
-        const char *path = i->request->directory;
+/* A bundle, and those below it. */
+static bool read_bundles(Importer *i, GError **error) {
+        i->summary = bundle_child_read(i->job, i->request->directory, error);
+        i->bases = i->summary ? import_bases_read(i->job, i->request, error) : NULL;
+        return i->bases && import_bases_check(i->bases, i->summary, error);
+}
 
-        if (i->request->package)
-                i->machine = bundle_child_read_package(i->job, path, &i->description, error);
-        else
-                i->summary = bundle_child_read(i->job, path, error);
-        return i->machine || i->summary;
+static bool read_source(Importer *i, GError **error) {
+        if (!i->request->package)
+                return read_bundles(i, error);
+        i->machine = bundle_child_read_package(
+                        i->job, i->request->directory, &i->description, error);
+        return i->machine;
 }
 
 static bool import_run(Job *job, GError **error) {
@@ -296,6 +307,7 @@ static bool import_run(Job *job, GError **error) {
         ok = read_source(&importer, error) && !is_to_stop(&importer, error) &&
              plan_and_import(&importer, error);
         summary_free(importer.summary);
+        g_clear_pointer(&importer.bases, g_ptr_array_unref);
         ovf_machine_free(importer.machine);
         g_free(importer.description);
         return ok;

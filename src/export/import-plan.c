@@ -48,6 +48,7 @@ static void free_disk(void *data) {
 
         g_free(disk->target);
         g_ptr_array_unref(disk->images);
+        g_free(disk->below);
         g_free(disk);
 }
 
@@ -66,6 +67,8 @@ void import_plan_free(ImportPlan *plan) {
         g_hash_table_unref(plan->by_target);
         definition_import_clear(&plan->import);
         import_files_free(plan->files);
+        g_ptr_array_unref(plan->lower_disks);
+        g_hash_table_unref(plan->joints);
         g_free(plan);
 }
 
@@ -107,9 +110,12 @@ static bool choose_uuid(Planner *p, JsonObject *machine, GError **error) {
 
 ImportPlace *import_plan_choose_directory(ImportPlan *plan, const char *storage) {
         bool fits = *plan->name != '.' && strlen(plan->name) <= DIRECTORY_MAX;
+        ImportPlace *place;
 
         plan->directory = g_build_filename(storage, fits ? plan->name : plan->uuid, NULL);
-        return import_files_add_place(plan->files, plan->directory, true);
+        place = import_files_add_place(plan->files, plan->directory, true);
+        plan->place = place;
+        return place;
 }
 
 /* Images */
@@ -140,47 +146,72 @@ static void add_images(Planner *p) {
 
 /* Whoever says that a disk is here is not believed either, see import-check.c. */
 static bool check_is_here(JsonObject *object, const char *target, GError **error) {
-        const char *why;
-
-        if (json_object_has_member(object, "backing"))
-                why = "was left where it is, and rests on an image there";
-        else if (json_object_has_member(object, "differs"))
-                why = "is only what has changed; put it on top of its base first, as "
-                      "docs/EXPORT-FORMAT.md says";
-        else
+        if (!json_object_has_member(object, "backing"))
                 return true;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED, "The disk '%s' %s", target,
-                        why);
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
+                        "The disk '%s' was left where it is, and rests on an image there", target);
         return false;
 }
 
-static bool add_disk(Planner *p, JsonNode *node, GError **error) {
+static bool check_has_base(const Planner *p, const ImportDisk *disk, GError **error) {
+        if (!disk->differs || (p->request->bases && *p->request->bases))
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_ARGUMENT,
+                        "The disk '%s' is only what has changed, and the exports that it is "
+                        "counted from are needed as well (option BaseDirectories)",
+                        disk->target);
+        return false;
+}
+
+static bool read_disk(ImportDisk *disk, JsonNode *node, const char **ret_format, GError **error) {
         JsonObject *object = manifest_object(node);
         const char *target = object ? manifest_text(object, "target") : NULL;
         const char *format = object ? manifest_text(object, "format") : NULL;
         JsonArray *images = object ? manifest_array(object, "images") : NULL;
-        ImportDisk *disk = g_new0(ImportDisk, 1);
 
-        g_ptr_array_add(p->plan->disks, disk);
-        disk->images = g_ptr_array_new_with_free_func(g_free);
-        disk->target = g_strdup(target);
         if (!target || !format || !images || json_array_get_length(images) == 0 ||
                         !manifest_number(object, "virtual-size", &disk->size) ||
                         (!g_str_equal(format, "raw") && !g_str_equal(format, "qcow2")))
                 return fail(error, "The manifest does not say what one of the disks is");
-        if (!check_is_here(object, target, error))
-                return false;
+        disk->target = g_strdup(target);
+        disk->differs = manifest_flag(object, "differs");
+        *ret_format = format;
         for (unsigned i = 0; i < json_array_get_length(images); i++) {
-                JsonNode *image = json_array_get_element(images, i);
-                const char *name = manifest_text_of(image);
+                const char *name = manifest_text_of(json_array_get_element(images, i));
 
-                if (!name || !g_hash_table_contains(p->plan->import.images, name))
+                if (!name)
                         return fail(error, "The disk '%s' has an image that is not in the bundle",
                                         target);
                 g_ptr_array_add(disk->images, g_strdup(name));
         }
+        return check_is_here(object, target, error);
+}
+
+ImportDisk *import_disk_read(JsonNode *node, const char **ret_format, GError **error) {
+        ImportDisk *disk = g_new0(ImportDisk, 1);
+
+        disk->images = g_ptr_array_new_with_free_func(g_free);
+        if (read_disk(disk, node, ret_format, error))
+                return disk;
+        free_disk(disk);
+        return NULL;
+}
+
+static bool add_disk(Planner *p, JsonNode *node, GError **error) {
+        const char *format;
+        ImportDisk *disk = import_disk_read(node, &format, error);
+
+        if (!disk)
+                return false;
+        g_ptr_array_add(p->plan->disks, disk);
+        if (!check_has_base(p, disk, error))
+                return false;
+        for (unsigned i = 0; i < disk->images->len; i++)
+                if (!g_hash_table_contains(p->plan->import.images, disk->images->pdata[i]))
+                        return fail(error, "The disk '%s' has an image that is not in the bundle",
+                                        disk->target);
         if (!g_hash_table_insert(p->plan->by_target, disk->target, disk->images->pdata[0]))
-                return fail(error, "The manifest has the disk '%s' twice", target);
+                return fail(error, "The manifest has the disk '%s' twice", disk->target);
         return definition_import_image(&p->plan->import, disk->images->pdata[0], format, error);
 }
 
@@ -418,6 +449,8 @@ ImportPlan *import_plan_empty(void) {
 
         plan->disks = g_ptr_array_new_with_free_func(free_disk);
         plan->snapshots = g_ptr_array_new_with_free_func(free_snapshot);
+        plan->lower_disks = g_ptr_array_new_with_free_func(free_disk);
+        plan->joints = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         plan->by_target = g_hash_table_new(g_str_hash, g_str_equal);
         plan->files = import_files_new();
         definition_import_init(&plan->import);

@@ -27,6 +27,8 @@ typedef struct ImportDisk {
         char *target;
         uint64_t size;     /* that the guest sees */
         GPtrArray *images; /* names in the bundle, the top first */
+        bool differs;      /* the last of them rests on this disk of the base */
+        char *below;       /* what the plan calls that image; NULL: none, or not known yet */
 } ImportDisk;
 
 typedef struct ImportPlan {
@@ -43,6 +45,12 @@ typedef struct ImportPlan {
         GHashTable *by_target; /* images of the disks: target -> name */
         DefinitionImport import;
         ImportFiles *files;
+        const ImportPlace *place; /* of the images */
+
+        /* What lies below a difference (export/import-bases.h) */
+        const GPtrArray *bases; /* of Summary, the full export first; NULL: none */
+        GPtrArray *lower_disks; /* of ImportDisk: of the disks in the bases */
+        GHashTable *joints;     /* image -> the image of a base that it rests on */
 } ImportPlan;
 
 /* The images will be in a directory in "storage". "summary" has to stay. INVALID_BUNDLE, the errors
@@ -60,6 +68,10 @@ ImportPlace *import_plan_choose_directory(ImportPlan *plan, const char *storage)
 void import_plan_free(ImportPlan *plan);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImportPlan, import_plan_free)
+
+/* A disk as a manifest describes it, and the format of its first image. INVALID_BUNDLE,
+ * NOT_SUPPORTED for one that is not in the bundle. */
+ImportDisk *import_disk_read(JsonNode *node, const char **ret_format, GError **error);
 
 /* Whether the files, which are copied, are as large as the manifest says, or as an image of such a
  * disk can be: whoever copied may have written more. INVALID_BUNDLE. */

@@ -2,6 +2,7 @@
 
 #include "export/import-settings.h"
 
+#include "export/import-bases.h"
 #include "util/name.h"
 #include "util/path.h"
 
@@ -17,6 +18,7 @@
 static const OptionSpec package_options[] = {COMMON};
 
 static const OptionSpec options[] = {
+        {"BaseDirectories",             OPTION_STRINGS, FIELD(bases),          NO_SEEN, NULL},
         {"GenerateNewSystemIdentifier", OPTION_BOOLEAN, FIELD(new_identifier), NO_SEEN, NULL},
         COMMON,
 };
@@ -35,7 +37,8 @@ static bool read_request(
         return path_check(directory, error) &&
                bus_options_read(call, operation_common_options, specs, own, error) &&
                (!own->name || name_check(own->name, error)) &&
-               (!own->storage || path_check(own->storage, error));
+               (!own->storage || path_check(own->storage, error)) &&
+               import_bases_check_paths(own, error);
 }
 
 bool import_request_parse(sd_bus_message *call, void *request, GError **error) {
@@ -55,4 +58,5 @@ void import_request_clear(void *request) {
         g_free(own->directory);
         g_free(own->name);
         g_free(own->storage);
+        g_strfreev(own->bases);
 }

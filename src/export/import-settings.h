@@ -13,13 +13,14 @@ typedef struct ImportRequest {
         char *directory; /* of the bundle; of a package: the file */
         char *name;      /* that the machine gets; NULL: the one that it has */
         char *storage;   /* where its images go; NULL: where images are made */
+        char **bases;    /* directories below a difference, the full export first; NULL: none */
         bool new_identifier;
         bool validate_only; /* nothing is made */
         bool package;       /* it is no bundle */
 } ImportRequest;
 
-/* An operation's parse(): a directory and options. INVALID_ARGUMENT, the errors of path_check() and
- * of name_check(). */
+/* An operation's parse(): a directory and options. INVALID_ARGUMENT, LIMITS_EXCEEDED for too many
+ * bases, the errors of path_check() and of name_check(). */
 bool import_request_parse(sd_bus_message *call, void *request, GError **error);
 
 /* The same for a package, whose machine always has a new identifier. */

@@ -24,7 +24,12 @@ static const char readme_import[] = "    virtask import DIRECTORY    make a mach
 static const char readme_difference[] =
                 "\n"
                 "It holds only what has changed since another export, its base, and can't be used\n"
-                "without that: docs/EXPORT-FORMAT.md of virtask says how they are put together.\n";
+                "without that. That may be such an export itself, and so on down to a full one:\n"
+                "\n"
+                "    virtask import --base FULL [--base NEXT]... DIRECTORY    make a machine of "
+                "all\n"
+                "\n"
+                "docs/EXPORT-FORMAT.md of virtask says how they are put together without it.\n";
 
 static const char readme_elsewhere[] = "\n"
                                        "Disks that were not copied are overlays on images where "

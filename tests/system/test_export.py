@@ -200,8 +200,8 @@ def test_differences_are_the_exact_disk(machine, directory):
     assert sum(file['size'] for file in manifests[1]['files'] if file['name'].startswith('disks/')) <= (changed << 20) * 1.05
     assert 'base' in run('qemu-img', 'info', one / 'disks/hdb.qcow2', may_return=1)
 
-    usages = [('virsh define' in text, 'virtask import' in text) for text in ((bundle / 'README').read_text(encoding='utf-8') for bundle in (full, one))]
-    assert usages == [(True, True), (False, False)]
+    usages = [('virsh define' in text, 'virtask import DIRECTORY' in text, 'virtask import --base' in text) for text in ((bundle / 'README').read_text(encoding='utf-8') for bundle in (full, one))]
+    assert usages == [(True, True, False), (False, False, True)]
 
     merged = backup('merged', third, BackupIntent=1, DifferentialBackupBase=first)
     assert verify(merged)['kind'] == 'full'

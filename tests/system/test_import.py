@@ -17,7 +17,7 @@ import tty
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from exports import export, workers
+from exports import export, go_on, workers
 from gi.repository import GLib
 from harness import MANAGER, Namespace, Scratch
 from harness.source import LONG
@@ -98,7 +98,7 @@ class Line:
 def begin(house, bundle, **options):
     """The task."""
     return house.client.call(MANAGER, 'Manager', 'ImportSystemDefinition', 'sa{sv}', str(bundle),
-                             {key: GLib.Variant({bool: 'b', str: 's'}[type(value)], value) for key, value in options.items()})
+                             {key: GLib.Variant({bool: 'b', str: 's', list: 'as'}[type(value)], value) for key, value in options.items()})
 
 
 def import_(house, bundle, **options):
@@ -454,7 +454,7 @@ def test_one_that_is_cancelled_leaves_nothing(house, large):
     before = everything(house)
     task, pid = begin_halfway(house, large)
     house.client.call(task, 'Task', 'Cancel')
-    os.kill(pid, signal.SIGCONT)
+    go_on([pid])
     assert house.client.wait_task(task)['ResultName'] == 'cancelled'
     assert everything(house) == before
     import_(house, large)
@@ -479,10 +479,18 @@ def test_a_killed_daemon_leaves_nothing(house, large):
     import_(house, large)
 
 
+def differences(machine, directory):
+    """A full export, and a difference without anything in it."""
+    settings = {'CopySnapshotConfiguration': 3, 'CreateVmExportSubdirectory': False}
+    first, second = machine.take(DISKS), machine.take(DISKS)
+    return (export(machine, directory / 'base', SnapshotVirtualSystem=first, **settings),
+            export(machine, directory / 'difference', SnapshotVirtualSystem=second, DifferentialBackupBase=first, **settings))
+
+
 @pytest.mark.root
 @pytest.mark.parametrize('place', ['images', 'lib/qemu/save'])
 def test_where_there_is_no_room(place):
-    """For images, which is known before; and for a saved state, which is found out."""
+    """For images, which is known before, also of a difference that would fit without its base; and for a saved state, which is found out."""
     with Scratch() as scratch:
         small = scratch / 'root' / place
         namespace = Namespace(scratch, 'small', [f'mkdir -p {small}', f'mount -t tmpfs -o size=48m tmpfs {small}', f'chmod 755 {small}'])
@@ -497,10 +505,13 @@ def test_where_there_is_no_room(place):
             house.do(machine.guest, 'Save')
         (scratch / 'bundle').mkdir()
         bundle = export(machine, scratch / 'bundle')
+        if place == 'images':
+            base, difference = differences(machine, scratch)
         delete(machine)
         if place != 'images':
             namespace.run('dd', 'if=/dev/zero', f'of={small}/filler', 'bs=1M', 'count=100', check=False)
         assert fail(house, bundle)[0] == 'DiskFull'
+        assert place != 'images' or fail(house, difference, BaseDirectories=[str(base)])[0] == 'DiskFull'
         left = namespace.run('find', scratch / 'root/images', scratch / 'root/lib/qemu/save', '-mindepth', '1').stdout.split()
         assert left == ([] if place == 'images' else [f'{small}/filler'])
         namespace.run('rm', '-f', f'{small}/filler')

@@ -34,6 +34,8 @@ static ImportPlan *new_plan(void) {
 
         plan->disks = g_ptr_array_new();
         plan->snapshots = g_ptr_array_new();
+        plan->lower_disks = g_ptr_array_new();
+        plan->joints = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         plan->by_target = g_hash_table_new(g_str_hash, g_str_equal);
         plan->files = import_files_new();
         definition_import_init(&plan->import);
