@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Imports in the middle of which the daemon dies, at random moments, after single steps and with the power: the machine is there with all it had, or nothing is."""
+"""Imports in the middle of which the daemon dies, at random moments, after single steps and with the power: the machine is there with all it had, or nothing is.
+What is imported is a machine with all there can be, and a difference with the exports below it."""
 
+import dataclasses
 import os
 import random
 import shutil
@@ -18,8 +20,48 @@ KILLS = 100 if LONG else 1
 CUTS = int(os.environ.get('VIRTASK_CUTS', 0 if LONG else 3))  # 0: all
 
 
-def make_bundle(house):
-    """Of a machine that is saved, with a snapshot of its disks and one with memory; it is gone."""
+@dataclasses.dataclass
+class Case:
+    """What is imported, of a machine that is gone."""
+
+    bundle: os.PathLike
+    options: dict
+
+    def begin(self, house):
+        return begin(house, self.bundle, **self.options)
+
+
+class Whole(Case):
+    """Of a machine that was saved, with a snapshot of its disks and one with memory."""
+
+    @staticmethod
+    def assert_whole(house, machine):
+        assert house.state(machine.guest) == 'saved'
+        assert [machine.get(path)['Name'] for path in machine.paths] == ['first', 'second']
+        assert machine.client.get(machine.guest.path, 'VirtualMachine', 'CurrentSnapshot') == machine.paths[1]
+        house.do(machine.guest, 'Startup')
+        with machine.line() as line:
+            line.wait_tick()
+        house.do(machine.guest, 'TurnOff')
+        for path in reversed(machine.paths):
+            machine.do(path, 'Apply')
+            if house.state(machine.guest) != 'turned-off':
+                house.do(machine.guest, 'TurnOff')
+        run('qemu-io', '-r', '-f', 'qcow2', '-c', 'read -P 1 1M 1M', '-c', 'read -P 0 2M 1M', machine.images()['hdb'][0])
+
+
+class Difference(Case):
+    """The last of three exports."""
+
+    @staticmethod
+    def assert_whole(house, machine):
+        assert house.state(machine.guest) == 'turned-off' and machine.paths == []
+        read = [word for pattern in (1, 2, 3) for word in ('-c', f'read -P {pattern} {pattern}M 1M')]
+        run('qemu-io', '-r', '-f', 'qcow2', *read, machine.images()['hdb'][0])
+        run('qemu-img', 'info', '-U', '--backing-chain', '-f', 'qcow2', machine.images()['hda'][0])
+
+
+def make_whole(house):
     machine = Snapshots(house, house.register('travels', boot=False, memory=32, devices=second_disk(house.scratch, 'travels')))
     write(machine, 1)
     machine.take(DISKS, ElementName='first')
@@ -32,10 +74,26 @@ def make_bundle(house):
     directory.mkdir()
     bundle = export(machine, directory)
     house.do(machine.guest, 'Delete')
-    return bundle
+    return Whole(bundle, {})
 
 
-def check(house, task, before, may_be_forgotten=False):
+def make_difference(house):
+    machine = Snapshots(house, house.register('grows', boot=False, memory=32, devices=second_disk(house.scratch, 'grows')))
+    bundles, base = [], {}
+    for pattern in (1, 2, 3):
+        write(machine, pattern)
+        snapshot = machine.take(DISKS)
+        bundles.append(export(machine, house.scratch / f'moment-{pattern}', SnapshotVirtualSystem=snapshot, CopySnapshotConfiguration=3,
+                              CreateVmExportSubdirectory=False, **base))
+        base = {'DifferentialBackupBase': snapshot}
+    house.do(machine.guest, 'Delete')
+    return Difference(bundles[-1], {'BaseDirectories': [str(bundle) for bundle in bundles[:-1]]})
+
+
+MAKE = {'whole': make_whole, 'difference': make_difference}
+
+
+def check(house, case, task, before, may_be_forgotten=False):
     """All of it is there, or nothing, and the task says which. Nothing is there afterwards."""
     def machines():
         return house.client.get(MANAGER, 'Manager', 'VirtualMachines')
@@ -49,27 +107,13 @@ def check(house, task, before, may_be_forgotten=False):
         assert not machines() or may_be_forgotten
     machines = machines()
     if machines:
-        assert_whole(house, Imported(house, machines[0]))
+        machine = Imported(house, machines[0])
+        case.assert_whole(house, machine)
+        house.do(machine.guest, 'Delete')
+        shutil.rmtree(machine.directory)
     files, machines_after = everything(house)
     assert (files ^ before[0], machines_after) == (set(), before[1])
     return bool(machines)
-
-
-def assert_whole(house, machine):
-    assert house.state(machine.guest) == 'saved'
-    assert [machine.get(path)['Name'] for path in machine.paths] == ['first', 'second']
-    assert machine.client.get(machine.guest.path, 'VirtualMachine', 'CurrentSnapshot') == machine.paths[1]
-    house.do(machine.guest, 'Startup')
-    with machine.line() as line:
-        line.wait_tick()
-    house.do(machine.guest, 'TurnOff')
-    for path in reversed(machine.paths):
-        machine.do(path, 'Apply')
-        if house.state(machine.guest) != 'turned-off':
-            house.do(machine.guest, 'TurnOff')
-    run('qemu-io', '-r', '-f', 'qcow2', '-c', 'read -P 1 1M 1M', '-c', 'read -P 0 2M 1M', machine.images()['hdb'][0])
-    house.do(machine.guest, 'Delete')
-    shutil.rmtree(machine.directory)
 
 
 @pytest.fixture(scope='module')
@@ -80,9 +124,9 @@ def house():
             'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
 
 
-@pytest.fixture(scope='module')
-def bundle(house):
-    return make_bundle(house)
+@pytest.fixture(scope='module', params=MAKE)
+def case(request, house):
+    return MAKE[request.param](house)
 
 
 def remove_machine(house, task):
@@ -91,12 +135,12 @@ def remove_machine(house, task):
     shutil.rmtree(machine.directory)
 
 
-def test_dies_after_a_step(house, bundle):
+def test_dies_after_a_step(house, case):
     armed = Armed(house)
     (house.below.root / 'images').mkdir(exist_ok=True)
     before = everything(house)
     armed.arm(0)
-    task = begin(house, bundle)
+    task = case.begin(house)
     house.client.wait_task(task)
     armed.disarm()
     total = armed.count()
@@ -110,25 +154,25 @@ def test_dies_after_a_step(house, bundle):
     done = 0
     for number in chosen:
         print(f'step {number}')
-        task = armed.die(number, lambda: begin(house, bundle))
-        done += check(house, task, before)
+        task = armed.die(number, lambda: case.begin(house))
+        done += check(house, case, task, before)
     print(f'{done} of {len(chosen)} were there')
 
 
-def test_killed_at_random_moments(house, bundle):
+def test_killed_at_random_moments(house, case):
     before = everything(house)
-    task = begin(house, bundle)
+    task = case.begin(house)
     properties = house.client.wait_task(task)
     duration = (properties['EndTime'] - properties['StartTime']) / 1e6
     remove_machine(house, task)
     moments = Moments('import', KILLS)
     for part in moments:
-        task = begin(house, bundle)
+        task = case.begin(house)
         house.pass_time(part * duration)
         moments.hit(not house.client.get(task, 'Task', 'IsComplete'))
         house.daemon.kill()
         house.daemon.start()
-        check(house, task, before)
+        check(house, case, task, before)
     moments.check()
 
 
@@ -137,15 +181,15 @@ def test_killed_at_random_moments(house, bundle):
 class Power:
     """An import, recorded until it was reported as done."""
 
-    def __init__(self, scratch):
+    def __init__(self, scratch, make):
         self.scratch = scratch
         self.house = House(scratch, 'embed', environment=scratch.environment)
-        bundle = make_bundle(self.house)
+        self.case = make(self.house)
         (self.house.below.root / 'images').mkdir(exist_ok=True)
         os.sync()
         self.before = everything(self.house)
         first = scratch.position
-        self.task = begin(self.house, bundle)
+        self.task = self.case.begin(self.house)
         properties = self.house.client.wait_task(self.task)
         self.recording = (scratch.log, first, scratch.position)
         assert properties['ResultName'] == 'success', properties
@@ -169,14 +213,15 @@ class Power:
 
     def check(self, reported):
         self.house.daemon.start()
-        assert check(self.house, self.task, self.before, may_be_forgotten=True) or not reported
+        assert check(self.house, self.case, self.task, self.before, may_be_forgotten=True) or not reported
 
 
 @pytest.mark.root
 @pytest.mark.skipif(not os.access('/dev/fuse', os.R_OK), reason='needs FUSE')
-def test_power_cut():
+@pytest.mark.parametrize('make', MAKE if LONG else ['whole'])
+def test_power_cut(make):
     with PowerScratch() as scratch:
-        power = Power(scratch)
+        power = Power(scratch, MAKE[make])
         count = sum(1 for _ in power.states())
         seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
         chosen = random.Random(seed).sample(range(count), min(CUTS or count, count))
