@@ -335,7 +335,8 @@ static void offer_values(Session *s,
                 offer_settings(prefix, option);
         else if (strcmp(name, "vm") == 0 && connect_quietly(s))
                 offer_machines(s, prefix, option);
-        else if (strcmp(name, "snapshot") == 0 && line->count > 0 && connect_quietly(s))
+        else if ((strcmp(name, "snapshot") == 0 || strcmp(name, "since") == 0) && line->count > 0 &&
+                        connect_quietly(s))
                 offer_snapshots(s, prefix, option, line->before[0]);
 }
 

@@ -119,12 +119,29 @@ static int append_text(sd_bus_message *m, const char *key, const char *text) {
         return text ? sd_bus_message_append(m, "{sv}", key, "s", text) : 0;
 }
 
+static int append_texts(sd_bus_message *m, const char *key, char **texts) {
+        int r = sd_bus_message_open_container(m, SD_BUS_TYPE_DICT_ENTRY, "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, SD_BUS_TYPE_VARIANT, "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, texts);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append_import(sd_bus_message *m,
                 const char *directory,
                 const char *storage,
+                char **bases,
                 const Options *options) {
         int r = open_call(m, directory, options);
 
+        if (r >= 0 && *bases)
+                r = append_texts(m, "BaseDirectories", bases);
         if (r >= 0)
                 r = append_text(m, "Name", options->name);
         if (r >= 0)
@@ -132,25 +149,48 @@ static int append_import(sd_bus_message *m,
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static void free_texts(char ***texts) {
+        for (char **text = *texts; text && *text; text++)
+                free(*text);
+        free(*texts);
+}
+
+/* The directories of --base; NULL if one of them can not be. */
+static char **bases_from_options(const Options *options) {
+        _cleanup_(free_texts) char **bases = xcalloc(options->bases.count + 1, sizeof(*bases));
+
+        for (size_t i = 0; i < options->bases.count; i++) {
+                bases[i] = directory_from_argument(options, options->bases.items[i]);
+                if (!bases[i])
+                        return NULL;
+        }
+        return STEAL_POINTER(bases);
+}
+
 ExitCode cmd_import(Session *s, const char *verb, char **arguments) {
         const char *option = s->options.storage;
         _cleanup_free_ char *directory = directory_from_argument(&s->options, arguments[0]);
         _cleanup_free_ char *storage =
                         directory && option ? directory_from_argument(&s->options, option) : NULL;
+        _cleanup_(free_texts) char **bases = directory ? bases_from_options(&s->options) : NULL;
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *what = NULL, *sentence = NULL;
         TaskReportMode report = {0};
         bool package = is_package(arguments[0]);
 
-        if (!directory || (option && !storage))
+        if (!directory || !bases || (option && !storage))
                 return EXIT_CODE_USAGE;
         if (package && options_has(&s->options, OPTION_NEW_IDENTIFIER)) {
                 message_error("a package takes no --new-identifier: its machine always gets one");
                 return EXIT_CODE_USAGE;
         }
+        if (package && options_has(&s->options, OPTION_BASE)) {
+                message_error("a package takes no --base: its disks are whole");
+                return EXIT_CODE_USAGE;
+        }
         m = bus_client_new_call(s, MANAGER_PATH, MANAGER_INTERFACE,
                         package ? "ImportPackage" : "ImportSystemDefinition");
-        if (append_import(m, directory, storage, &s->options) < 0) {
+        if (append_import(m, directory, storage, bases, &s->options) < 0) {
                 message_error("the path or the name is not UTF-8");
                 return EXIT_CODE_USAGE;
         }

@@ -29,7 +29,8 @@ enum {
         ROW_RUNTIME,
         ROW_SUBDIRECTORY,
         ROW_LIVE,
-        ROW_EXCLUDED = 8,
+        ROW_BASE = 7,
+        ROW_EXCLUDED,
 };
 
 /* clang-format off */
@@ -54,6 +55,7 @@ static const struct {
 } flags[] = {
         {OPTION_NO_SNAPSHOTS,    ROW_SNAPSHOTS,    "ExportNoSnapshots"},
         {OPTION_SNAPSHOT,        ROW_SNAPSHOTS,    "ExportOneSnapshot"},
+        {OPTION_SINCE,           ROW_SNAPSHOTS,    "ExportOneSnapshotForBackup"},
         {OPTION_NO_STORAGE,      ROW_STORAGE,      "no"},
         {OPTION_NO_RUNTIME,      ROW_RUNTIME,      "no"},
         {OPTION_NO_SUBDIRECTORY, ROW_SUBDIRECTORY, "no"},
@@ -146,6 +148,11 @@ static ExitCode check(const ExportSettings *settings, const Options *options) {
                 message_error("--no-snapshots and --snapshot exclude each other");
                 return EXIT_CODE_USAGE;
         }
+        if (options_has(options, OPTION_SINCE) && !settings->values[ROW_SNAPSHOT]) {
+                message_error("--since needs --snapshot: what has changed from one to the other is "
+                              "exported");
+                return EXIT_CODE_USAGE;
+        }
         if (settings->values[ROW_EXCLUDED] && !settings->values[ROW_SNAPSHOTS]) {
                 message_error("--exclude needs --no-snapshots or --snapshot: a disk that snapshots "
                               "have can not be left out of one");
@@ -162,6 +169,8 @@ ExitCode export_settings_read(ExportSettings *settings, const Options *options) 
                         string_replace(settings->values + flags[i].row, flags[i].value);
         if (options_has(options, OPTION_SNAPSHOT))
                 settings->values[ROW_SNAPSHOT] = xstrdup(options->snapshot);
+        if (options_has(options, OPTION_SINCE))
+                settings->values[ROW_BASE] = xstrdup(options->since);
         if (options_has(options, OPTION_LIVE))
                 settings->values[ROW_LIVE] = xstrdup(live_words[options->live]);
         if (options_has(options, OPTION_EXCLUDE))

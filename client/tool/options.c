@@ -87,6 +87,8 @@ static const struct option long_options[] = {
         {"new-identifier",      no_argument,       NULL, CODE_COMMAND + 26},
         {"storage",             required_argument, NULL, CODE_COMMAND + 27},
         {"validate",            no_argument,       NULL, CODE_COMMAND + 28},
+        {"base",                required_argument, NULL, CODE_COMMAND + 29},
+        {"since",               required_argument, NULL, CODE_COMMAND + 30},
         {NULL, 0, NULL, 0},
 };
 /* clang-format on */
@@ -151,8 +153,10 @@ static const struct {
         {OPTION_SNAPSHOT, offsetof(Options, snapshot), false},
         {OPTION_NAME,     offsetof(Options, name),     false},
         {OPTION_STORAGE,  offsetof(Options, storage),  false},
+        {OPTION_SINCE,    offsetof(Options, since),    false},
         {OPTION_SETTING,  offsetof(Options, settings), true},
         {OPTION_EXCLUDE,  offsetof(Options, excluded), true},
+        {OPTION_BASE,     offsetof(Options, bases),    true},
 };
 /* clang-format on */
 
@@ -305,7 +309,8 @@ ExitCode options_parse(Options *options, int argc, char *argv[], int *ret_first)
 void options_clear(Options *options) {
         free(options->settings.items);
         free(options->excluded.items);
-        options->settings = options->excluded = (WordList){0};
+        free(options->bases.items);
+        options->settings = options->excluded = options->bases = (WordList){0};
 }
 
 const char *options_command_name(unsigned option) {

@@ -50,6 +50,8 @@ typedef enum CommandOption {
         OPTION_NEW_IDENTIFIER = 1 << 26,
         OPTION_STORAGE = 1 << 27,
         OPTION_VALIDATE = 1 << 28,
+        OPTION_BASE = 1 << 29,
+        OPTION_SINCE = 1 << 30,
 } CommandOption;
 
 /* The arguments of an option that may be given several times, in their order. */
@@ -84,10 +86,12 @@ typedef struct Options {
         const char *snapshot;
         const char *name;
         const char *storage;
+        const char *since;
         unsigned live;   /* the value of CaptureLiveState */
         bool live_named; /* and not the preset */
         WordList settings;
         WordList excluded;
+        WordList bases;
 } Options;
 
 /* Sorts @argv as getopt does and sets the index of the first argument that is no option. Prints

@@ -22,11 +22,12 @@
                         OPTION_IGNORE_DISKS | OPTION_QUEUE)
 
 #define EXPORT_OPTIONS                                                                             \
-        (OPTION_SETTING | OPTION_NO_SNAPSHOTS | OPTION_SNAPSHOT | OPTION_LIVE | OPTION_EXCLUDE |   \
-                        OPTION_NO_STORAGE | OPTION_NO_RUNTIME | OPTION_NO_SUBDIRECTORY |           \
-                        OPTION_QUEUE)
+        (OPTION_SETTING | OPTION_NO_SNAPSHOTS | OPTION_SNAPSHOT | OPTION_SINCE | OPTION_LIVE |     \
+                        OPTION_EXCLUDE | OPTION_NO_STORAGE | OPTION_NO_RUNTIME |                   \
+                        OPTION_NO_SUBDIRECTORY | OPTION_QUEUE)
 
-#define IMPORT_OPTIONS (OPTION_NAME | OPTION_NEW_IDENTIFIER | OPTION_STORAGE | OPTION_VALIDATE)
+#define IMPORT_OPTIONS                                                                             \
+        (OPTION_BASE | OPTION_NAME | OPTION_NEW_IDENTIFIER | OPTION_STORAGE | OPTION_VALIDATE)
 
 #define COLLECTION_SNAPSHOT_OPTIONS                                                                \
         (OPTION_RECOVERY | OPTION_QUIESCE | OPTION_NOTES | OPTION_IGNORE_DISKS | OPTION_QUEUE)

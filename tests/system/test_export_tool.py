@@ -448,6 +448,27 @@ def test_an_import_can_be_tried(tool, bundle):
     assert re.match(r'virtask: task \d+ \(.*\) failed: .*hda.raw', errors)
 
 
+def test_what_has_changed_is_put_on_what_it_is_counted_from(tool, house, directory):
+    """Wherever the user stands."""
+    house.register('daily', boot=False, memory=32, devices=second_disk(house.scratch, 'daily', '64M'))
+    since = []
+    for number, day in enumerate(('monday', 'tuesday', 'wednesday')):
+        tool.run('snapshot', 'daily', day)
+        tool.run('export', 'daily', directory / day, '--no-subdirectory', f'--snapshot={day}', *since)
+        since = ['--since', day]
+        assert manifest(directory / day)['kind'] == ('difference' if number else 'full')
+    assert re.fullmatch(rf'{directory}/wednesday can be imported \(.*s\)\n', tool.say(
+        'import', 'wednesday', '--validate', '--new-identifier', '--name=x', '--base', 'monday', '--base=tuesday', directory=directory))
+    text = tool.say('import', 'wednesday', '--new-identifier', '--name=daily-again', '--base', './monday', f'--base={directory}/tuesday', directory=directory)
+    assert re.fullmatch(r'Imported daily-again \([\d.]+ [KM]iB, .*s\)\n', text)
+    assert 'Base 1 is a difference itself' in tool.fail(FAILED, 'import', directory / 'wednesday', '--base', directory / 'tuesday', '--base', directory / 'monday')
+    assert 'BaseDirectories' in tool.fail(FAILED, 'import', directory / 'wednesday')
+    assert 'empty' in tool.fail(USAGE, 'import', directory / 'wednesday', '--base=')
+    assert '--since needs --snapshot' in tool.fail(USAGE, 'export', 'daily', directory, '--since=monday')
+    assert tool.complete('export', 'daily', '--since=m') == ['--since=monday']
+    tool.run('delete', 'daily-again')
+
+
 def test_what_can_not_be_imported(tool, directory):
     tool.fail(NOT_FOUND, 'import', directory / 'missing')
     assert 'manifest.json' in tool.fail(FAILED, 'import', directory)

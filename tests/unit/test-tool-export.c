@@ -78,6 +78,9 @@ static void common_settings_have_options(void) {
                                                       "\"CreateVmExportSubdirectory\":false}");
         assert_told("--snapshot=/org/s", "{\"CopySnapshotConfiguration\":2,"
                                          "\"SnapshotVirtualSystem\":\"/org/s\"}");
+        assert_told("--snapshot=/org/s --since=/org/r",
+                        "{\"CopySnapshotConfiguration\":3,\"SnapshotVirtualSystem\":\"/org/s\","
+                        "\"DifferentialBackupBase\":\"/org/r\"}");
         assert_told("--no-snapshots --exclude=vda --exclude vdb",
                         "{\"CopySnapshotConfiguration\":1,"
                         "\"ExcludedVirtualHardDisks\":[\"vda\",\"vdb\"]}");
@@ -132,7 +135,8 @@ static void what_is_mistyped_is_a_usage_error(void) {
                         "--setting=CaptureLiveState=256", "--setting=CaptureLiveState=1x",
                         "--setting=CaptureLiveState=", "--setting=SnapshotVirtualSystem=",
                         "--setting=copyvmstorage=yes", "--live=x",
-                        "--live=", "--no-snapshots --snapshot=s", "--exclude=vda"};
+                        "--live=", "--no-snapshots --snapshot=s", "--exclude=vda", "--since=s",
+                        "--no-snapshots --since=s", "--no-snapshots --snapshot=s --since=s"};
 
         for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
                 _cleanup_(export_settings_clear) ExportSettings settings = {0};
