@@ -401,3 +401,65 @@ def test_a_name_of_many_bytes(house, place):
     """The name of the unfinished bundle is cut."""
     guest = house.register('many', called='x' + 'ä' * 60)
     check(house, place, place, EXPORTED, guest=guest)
+
+
+# --- What an import rests on ---
+
+@pytest.fixture(scope='module')
+def difference(house):
+    """A full export and what has changed since, of the caller."""
+    path = house.home / 'difference'
+    path.mkdir()
+    shutil.chown(path, GRANTED, GRANTED)
+    guest = house.register('differs')
+    bundles, base = [], {}
+    for name in ('full', 'one'):
+        task = house.granted.call(guest.path, 'SnapshotService', 'CreateSnapshot', 'qa{sv}', 3, {})
+        snapshot = house.granted.wait_task(task)['ResultObject']
+        task = house.granted.call(guest.path, 'VirtualMachine', 'ExportSystemDefinition', 'sa{sv}', str(path / name), {
+            'CreateVmExportSubdirectory': GLib.Variant('b', False), 'CopySnapshotConfiguration': GLib.Variant('y', 3),
+            'SnapshotVirtualSystem': GLib.Variant('s', snapshot), **base})
+        assert house.granted.wait_task(task)['ResultName'] == 'success'
+        base = {'DifferentialBackupBase': GLib.Variant('s', snapshot)}
+        bundles.append(path / name)
+    return bundles
+
+
+def import_on(house, bundle, base):
+    """The properties of the task."""
+    options = {'BaseDirectories': GLib.Variant('as', [str(base)]), 'Name': GLib.Variant('s', 'on-base'), 'GenerateNewSystemIdentifier': GLib.Variant('b', True)}
+    return house.granted.wait_task(house.granted.call(MANAGER, 'Manager', 'ImportSystemDefinition', 'sa{sv}', str(bundle), options))
+
+
+# Where nobody but root may write, and everybody may read.
+READABLE = ('to the root', 'dots beyond the root', 'of the process', 'its root', 'its thread')
+
+
+@pytest.mark.parametrize('name', LINKS)
+def test_links_as_a_base(house, place, difference, name):
+    """What he may read is read, and is no export."""
+    make_path, wanted = LINKS[name]
+    path = make_path(house, place)
+    before = names_below(house.libvirtd.root / 'lib/images')
+    with house.untouched():
+        error = import_on(house, difference[1], path)['ErrorName']
+    is_read = name in READABLE or wanted not in (DENIED, PREFIX + 'PathNotFound')
+    assert error == (PREFIX + 'InvalidBundle' if is_read else wanted)
+    assert names_below(house.libvirtd.root / 'lib/images') == before
+
+
+def test_a_base_is_read_as_its_caller(house, difference):
+    """What he can not read is no base, whatever it is; and what is made of both is the service's."""
+    hidden = house.secret / 'full'
+    shutil.copytree(difference[0], hidden)
+    with house.untouched():
+        for path in (hidden, house.secret / 'missing'):
+            assert import_on(house, difference[1], path)['ErrorName'] == DENIED
+    shutil.rmtree(hidden)
+    done = import_on(house, difference[1], difference[0])
+    assert done['ResultName'] == 'success', done['ErrorDescription']
+    images = house.libvirtd.root / 'lib/images/on-base'
+    assert {(path.name, path.owner(), stat.S_IMODE(path.stat().st_mode)) for path in images.iterdir()} == {
+        ('hda.qcow2', 'root', 0o600), ('base1-hda.raw', 'root', 0o600)}
+    house.granted.wait_task(house.granted.call(done['ResultObject'], 'VirtualMachine', 'Delete', 'a{sv}', {}))
+    shutil.rmtree(images)
