@@ -171,9 +171,13 @@ static bool connect_quietly(Session *s) {
         return s->options.bus != BUS_KIND_HOST && bus_client_connect(s) == EXIT_CODE_OK;
 }
 
-/* What the live service has of the machine that the line names; @option stands before each. */
-static void offer_snapshots(
-                Session *s, const char *prefix, const char *option, const char *machine) {
+/* What the live service has of the machine that the line names, snapshots or reference points;
+ * @option stands before each. */
+static void offer_snapshots(Session *s,
+                const char *prefix,
+                const char *option,
+                const char *machine,
+                bool points) {
         _cleanup_(object_ref_clear) ObjectRef ref = {0};
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
@@ -182,7 +186,8 @@ static void offer_snapshots(
         if (machine_ref_resolve(&ref, s, machine) != EXIT_CODE_OK ||
                         inventory_load(&inventory, s) != EXIT_CODE_OK)
                 return;
-        list = inventory_snapshots_of(&inventory, ref.path, &count);
+        list = points ? inventory_points_of(&inventory, ref.path, &count)
+                      : inventory_snapshots_of(&inventory, ref.path, &count);
         for (size_t i = 0; i < count; i++) {
                 const char *words[] = {snapshot_ref_candidate(list, count, list[i],
                                                        prefix + strlen(option)),
@@ -274,12 +279,14 @@ static void offer_arguments(
                         offer_machines(s, prefix, "");
                 break;
         case VERB_ARGUMENT_SNAPSHOT:
+        case VERB_ARGUMENT_POINT:
                 if (count > 1 || !connect_quietly(s))
                         break;
                 if (count == 0)
                         offer_machines(s, prefix, "");
                 else
-                        offer_snapshots(s, prefix, "", before[0]);
+                        offer_snapshots(s, prefix, "", before[0],
+                                        verb->argument == VERB_ARGUMENT_POINT);
                 break;
         case VERB_ARGUMENT_COLLECTION:
         case VERB_ARGUMENT_NEW_COLLECTION:
@@ -337,7 +344,8 @@ static void offer_values(Session *s,
                 offer_machines(s, prefix, option);
         else if ((strcmp(name, "snapshot") == 0 || strcmp(name, "since") == 0) && line->count > 0 &&
                         connect_quietly(s))
-                offer_snapshots(s, prefix, option, line->before[0]);
+                offer_snapshots(s, prefix, option, line->before[0],
+                                line->verb->argument == VERB_ARGUMENT_POINT);
 }
 
 /* The name of an option whose value is the word behind it; NULL if @word is not one. */

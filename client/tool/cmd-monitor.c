@@ -62,8 +62,8 @@ static void add_task(Buffer *line, const Monitor *monitor, const TaskInfo *t) {
 static void add_snapshot(Buffer *line, const Monitor *monitor, const SnapshotInfo *snapshot) {
         _cleanup_free_ char *label = snapshot_info_label(snapshot);
 
-        buffer_add_format(
-                        line, "snapshot %s of %s", label, machine_name(monitor, snapshot->machine));
+        buffer_add_format(line, "%s %s of %s", snapshot_info_kind_word(snapshot), label,
+                        machine_name(monitor, snapshot->machine));
 }
 
 static void add_collection(
@@ -94,7 +94,9 @@ static void describe_added(Monitor *monitor, sd_bus_message *m, Buffer *line) {
                 buffer_add_format(line, " begun by %s", or_unknown(t->owner));
         } else if (snapshot) {
                 add_snapshot(line, monitor, snapshot);
-                buffer_add_format(line, " added (%s)", snapshot_info_type_word(snapshot));
+                buffer_add(line, " added");
+                if (!snapshot->is_point)
+                        buffer_add_format(line, " (%s)", snapshot_info_type_word(snapshot));
         } else
                 add_collection(line, monitor, path, "added");
 }

@@ -21,6 +21,8 @@
 #define MACHINE_INTERFACE               "org.virtask1.VirtualMachine"
 #define SNAPSHOT_INTERFACE              "org.virtask1.Snapshot"
 #define SNAPSHOTS_INTERFACE             "org.virtask1.SnapshotService"
+#define POINT_INTERFACE                 "org.virtask1.ReferencePoint"
+#define POINTS_INTERFACE                "org.virtask1.ReferencePointService"
 #define COLLECTION_INTERFACE            "org.virtask1.Collection"
 #define COLLECTION_SNAPSHOT_INTERFACE   "org.virtask1.SnapshotCollection"
 #define PROPERTIES_INTERFACE            "org.freedesktop.DBus.Properties"
@@ -31,6 +33,7 @@
 #define SNAPSHOT_TYPE_DISKS     3
 #define SNAPSHOT_TYPE_RECOVERY  32768
 #define CONSISTENCY_APPLICATION 1
+#define CONSISTENCY_CRASH       2
 
 /* Type of Collection, snapshot_type of its CreateSnapshot. */
 #define COLLECTION_TYPE_MACHINES     0

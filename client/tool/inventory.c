@@ -38,6 +38,10 @@ typedef struct Kind {
                 name##_info_clear(element);                                                        \
         }
 
+static int read_point(void *element, sd_bus_message *m) {
+        return snapshot_info_read_point(element, m);
+}
+
 #define KIND(interface, name, Type, list)                                                          \
         {interface, offsetof(Inventory, list), offsetof(Inventory, n_##list), sizeof(Type),        \
                         read_##name, clear_##name}
@@ -48,7 +52,7 @@ KIND_FUNCTIONS(snapshot)
 KIND_FUNCTIONS(collection)
 KIND_FUNCTIONS(collection_snapshot)
 
-enum { KIND_MACHINE, KIND_TASK, KIND_SNAPSHOT, KIND_COLLECTION, KIND_COLLECTION_SNAPSHOT };
+enum { KIND_MACHINE, KIND_TASK, KIND_SNAPSHOT, KIND_COLLECTION, KIND_COLLECTION_SNAPSHOT, KIND_POINT };
 
 static const Kind kinds[] = {
         [KIND_MACHINE]  = KIND(MACHINE_INTERFACE,  machine,  MachineInfo,  machines),
@@ -56,6 +60,7 @@ static const Kind kinds[] = {
         [KIND_SNAPSHOT] = KIND(SNAPSHOT_INTERFACE, snapshot, SnapshotInfo, snapshots),
         [KIND_COLLECTION] = KIND(COLLECTION_INTERFACE, collection, CollectionInfo, collections),
         [KIND_COLLECTION_SNAPSHOT] = KIND(COLLECTION_SNAPSHOT_INTERFACE, collection_snapshot, CollectionSnapshotInfo, collection_snapshots),
+        [KIND_POINT] = {POINT_INTERFACE, offsetof(Inventory, snapshots), offsetof(Inventory, n_snapshots), sizeof(SnapshotInfo), read_point, clear_snapshot},
 };
 /* clang-format on */
 
@@ -82,6 +87,8 @@ void inventory_clear(Inventory *inventory) {
                 for (size_t i = 0; i < *list.count; i++)
                         kind->clear(get_element(list, kind, i));
                 free(*list.items);
+                *list.items = NULL; /* two kinds can share one */
+                *list.count = 0;
         }
         property_map_clear(manager_rows, ELEMENTS(manager_rows), inventory);
         *inventory = (Inventory){0};
@@ -149,20 +156,31 @@ static int compare_snapshots(const void *a, const void *b) {
         return snapshot_info_compare(*x, *y);
 }
 
-SnapshotInfo **inventory_snapshots_of(
-                const Inventory *inventory, const char *machine, size_t *ret_count) {
+static SnapshotInfo **list_of(
+                const Inventory *inventory, const char *machine, bool points, size_t *ret_count) {
         SnapshotInfo **list = xcalloc(inventory->n_snapshots, sizeof(*list));
         size_t count = 0;
 
         for (size_t i = 0; i < inventory->n_snapshots; i++) {
                 SnapshotInfo *snapshot = inventory->snapshots + i;
 
-                if (snapshot->machine && strcmp(snapshot->machine, machine) == 0)
+                if (snapshot->is_point == points && snapshot->machine &&
+                                strcmp(snapshot->machine, machine) == 0)
                         list[count++] = snapshot;
         }
         qsort(list, count, sizeof(SnapshotInfo *), compare_snapshots);
         *ret_count = count;
         return list;
+}
+
+SnapshotInfo **inventory_snapshots_of(
+                const Inventory *inventory, const char *machine, size_t *ret_count) {
+        return list_of(inventory, machine, false, ret_count);
+}
+
+SnapshotInfo **inventory_points_of(
+                const Inventory *inventory, const char *machine, size_t *ret_count) {
+        return list_of(inventory, machine, true, ret_count);
 }
 
 const TaskInfo *inventory_find_active(

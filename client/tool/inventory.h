@@ -14,7 +14,7 @@ typedef struct Inventory {
         size_t n_machines;
         TaskInfo *tasks; /* by number */
         size_t n_tasks;
-        SnapshotInfo *snapshots;
+        SnapshotInfo *snapshots; /* and reference points */
         size_t n_snapshots;
         CollectionInfo *collections; /* by name */
         size_t n_collections;
@@ -47,6 +47,10 @@ char *inventory_collection_name(const Inventory *inventory, const char *path);
 /* The snapshots of the machine at @machine, the oldest first. Freed by the caller, its elements
  * belong to the inventory. */
 SnapshotInfo **inventory_snapshots_of(
+                const Inventory *inventory, const char *machine, size_t *ret_count);
+
+/* Its reference points, in the same way. */
+SnapshotInfo **inventory_points_of(
                 const Inventory *inventory, const char *machine, size_t *ret_count);
 
 /* The unfinished task of @vm that began first, or NULL; and how many there are. */

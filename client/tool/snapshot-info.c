@@ -23,6 +23,14 @@ static const PropertyRow rows[] = {
         {"SnapshotCollection", 'o', offsetof(SnapshotInfo, collection_snapshot)},
 };
 
+static const PropertyRow point_rows[] = {
+        {"InstanceID",         's', offsetof(SnapshotInfo, id)},
+        {"ElementName",        's', offsetof(SnapshotInfo, name)},
+        {"VirtualMachine",     'o', offsetof(SnapshotInfo, machine)},
+        {"CreationTime",       't', offsetof(SnapshotInfo, created)},
+        {"ConsistencyLevel",   'q', offsetof(SnapshotInfo, consistency)},
+};
+
 static const struct {
         uint32_t type;
         const char *word;
@@ -35,6 +43,19 @@ static const struct {
 
 int snapshot_info_read(SnapshotInfo *snapshot, sd_bus_message *m) {
         return property_map_read(m, rows, ELEMENTS(rows), snapshot);
+}
+
+/* Its ID is what stands behind the UUID of the machine. It never changes, so all is read at once.
+ */
+int snapshot_info_read_point(SnapshotInfo *point, sd_bus_message *m) {
+        int r = property_map_read(m, point_rows, ELEMENTS(point_rows), point);
+        const char *slash = point->id ? strchr(point->id, '/') : NULL;
+        _cleanup_free_ char *id = slash ? xstrdup(slash + 1) : NULL;
+
+        point->is_point = true;
+        if (id)
+                string_replace(&point->id, id);
+        return r;
 }
 
 void snapshot_info_clear(SnapshotInfo *snapshot) {
@@ -57,6 +78,21 @@ bool snapshot_info_is_part(const SnapshotInfo *snapshot) {
         return snapshot->collection_snapshot && strcmp(snapshot->collection_snapshot, "/") != 0;
 }
 
+const char *snapshot_info_kind_word(const SnapshotInfo *snapshot) {
+        return snapshot->is_point ? "reference point" : "snapshot";
+}
+
+const char *snapshot_info_consistency_word(const SnapshotInfo *snapshot) {
+        switch (snapshot->consistency) {
+        case CONSISTENCY_APPLICATION:
+                return "application";
+        case CONSISTENCY_CRASH:
+                return "crash";
+        default:
+                return "unknown";
+        }
+}
+
 const char *snapshot_info_type_word(const SnapshotInfo *snapshot) {
         for (size_t i = 0; i < ELEMENTS(types); i++)
                 if (types[i].type == snapshot->type)
@@ -70,6 +106,16 @@ char *snapshot_info_label(const SnapshotInfo *snapshot) {
         if (!snapshot->name || !*snapshot->name || strcmp(snapshot->name, id) == 0)
                 return xstrdup(id);
         return xasprintf("%s (%s)", snapshot->name, id);
+}
+
+void snapshot_info_point_to_json(const SnapshotInfo *point, JsonWriter *w) {
+        json_begin(w, NULL, '{');
+        json_string(w, "id", point->id);
+        json_string(w, "name", point->name);
+        json_unsigned(w, "consistency_level", point->consistency);
+        json_unsigned(w, "creation_time_us", point->created);
+        json_string(w, "path", point->path);
+        json_end(w, '}');
 }
 
 void snapshot_info_to_json(const SnapshotInfo *snapshot, JsonWriter *w, const char *parent) {

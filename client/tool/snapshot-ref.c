@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Finds the snapshot that a word of the command line means in the list of those of the machine.
- * Names can be given twice, IDs can't. */
+/* Finds the snapshot (or the reference point) that a word of the command line means in the list of
+ * those of the machine. Names can be given twice, IDs can't. */
 
 #include <string.h>
 
@@ -46,19 +46,25 @@ const char *snapshot_ref_candidate(SnapshotInfo *const *list,
                                                                                     : NULL;
 }
 
-static void report_ambiguous(
-                SnapshotInfo *const *list, size_t count, const char *machine, const char *name) {
+static void report_ambiguous(SnapshotInfo *const *list,
+                size_t count,
+                const char *kind,
+                const char *machine,
+                const char *name) {
         _cleanup_buffer_ Buffer ids = {0};
 
         for (size_t i = 0; i < count; i++)
                 if (is_text(list[i]->name, name))
                         buffer_add_format(&ids, "%s%s", ids.length > 0 ? ", " : "", list[i]->id);
-        message_error("\"%s\" is the name of several snapshots of %s; take an ID (%s)", name,
+        message_error("\"%s\" is the name of several %ss of %s; take an ID (%s)", name, kind,
                         machine, buffer_text(&ids));
 }
 
-static void report_unknown(
-                SnapshotInfo *const *list, size_t count, const char *machine, const char *name) {
+static void report_unknown(SnapshotInfo *const *list,
+                size_t count,
+                const char *kind,
+                const char *machine,
+                const char *name) {
         _cleanup_free_ const char **known = xcalloc(2 * count, sizeof(*known));
         _cleanup_free_ char *names = NULL;
         size_t n = 0, matches = 0;
@@ -74,13 +80,21 @@ static void report_unknown(
         }
         names = suggest_names(name, known, n);
         if (count > 0)
-                message_error("%s has no snapshot \"%s\" (try: %s)", machine, name, names);
+                message_error("%s has no %s \"%s\" (try: %s)", machine, kind, name, names);
         else
-                message_error("%s has no snapshot \"%s\" (there are none)", machine, name);
+                message_error("%s has no %s \"%s\" (there are none)", machine, kind, name);
 }
 
-ExitCode snapshot_ref_resolve(
-                ObjectRef *ref, Session *s, const ObjectRef *machine, const char *argument) {
+typedef SnapshotInfo **(*ListFunction)(
+                const Inventory *inventory, const char *machine, size_t *ret_count);
+
+/* @kind of what @list has: "snapshot". */
+static ExitCode resolve(ObjectRef *ref,
+                Session *s,
+                const ObjectRef *machine,
+                const char *argument,
+                const char *kind,
+                ListFunction list_of) {
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
         const SnapshotInfo *found;
@@ -89,15 +103,25 @@ ExitCode snapshot_ref_resolve(
 
         if (code != EXIT_CODE_OK)
                 return code;
-        list = inventory_snapshots_of(&inventory, machine->path, &count);
+        list = list_of(&inventory, machine->path, &count);
         found = snapshot_ref_find(list, count, argument, &matches);
         if (found) {
                 *ref = (ObjectRef){xstrdup(found->path), snapshot_info_label(found)};
                 return EXIT_CODE_OK;
         }
         if (matches > 1)
-                report_ambiguous(list, count, machine->name, argument);
+                report_ambiguous(list, count, kind, machine->name, argument);
         else
-                report_unknown(list, count, machine->name, argument);
+                report_unknown(list, count, kind, machine->name, argument);
         return EXIT_CODE_NOT_FOUND;
+}
+
+ExitCode snapshot_ref_resolve(
+                ObjectRef *ref, Session *s, const ObjectRef *machine, const char *argument) {
+        return resolve(ref, s, machine, argument, "snapshot", inventory_snapshots_of);
+}
+
+ExitCode snapshot_ref_resolve_point(
+                ObjectRef *ref, Session *s, const ObjectRef *machine, const char *argument) {
+        return resolve(ref, s, machine, argument, "reference point", inventory_points_of);
 }

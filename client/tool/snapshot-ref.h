@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A snapshot as the user names it: ID, unique name, or object path. */
+/* A snapshot or a reference point as the user names it: ID, unique name, or object path. */
 
 #include "object-ref.h"
 #include "snapshot-info.h"
@@ -9,6 +9,8 @@
 /* Its name tells the ID too. Says what is wrong if @machine has no such snapshot, or if several
  * have the name. */
 ExitCode snapshot_ref_resolve(
+                ObjectRef *ref, Session *s, const ObjectRef *machine, const char *argument);
+ExitCode snapshot_ref_resolve_point(
                 ObjectRef *ref, Session *s, const ObjectRef *machine, const char *argument);
 
 /* The one that @argument means, NULL if there is none or if it is a name of several; @ret_count

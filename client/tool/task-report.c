@@ -33,13 +33,29 @@ void task_report_json(Session *s, const TaskInfo *info) {
         json_flush(&json);
 }
 
-/* The ID of the snapshot that was taken, NULL if none was. */
+/* "Took snapshot base of", NULL if none was taken. */
 static char *made_snapshot(Session *s, const TaskInfo *t) {
-        const char *operation = or_empty(t->operation);
+        _cleanup_free_ char *id = NULL;
 
-        if (strcmp(operation, "snapshot-create") != 0 || !t->result_object)
+        if (strcmp(or_empty(t->operation), "snapshot-create") != 0 || !t->result_object)
                 return NULL;
-        return bus_client_read_string(s, t->result_object, SNAPSHOT_INTERFACE, "ID");
+        id = bus_client_read_string(s, t->result_object, SNAPSHOT_INTERFACE, "ID");
+        return id ? xasprintf("Took snapshot %s of", id) : NULL;
+}
+
+/* "Made reference point base of", NULL if none was made. */
+static char *made_point(Session *s, const TaskInfo *t) {
+        const char *operation = or_empty(t->operation), *slash;
+        _cleanup_free_ char *id = NULL;
+
+        if (strcmp(operation, "reference-point-create") != 0 &&
+                        strcmp(operation, "snapshot-convert") != 0)
+                return NULL;
+        id = t->result_object ? bus_client_read_string(
+                                                s, t->result_object, POINT_INTERFACE, "InstanceID")
+                              : NULL;
+        slash = id ? strchr(id, '/') : NULL;
+        return slash ? xasprintf("Made reference point %s of", slash + 1) : NULL;
 }
 
 /* What a snapshot of a collection has as its results, in microseconds; NULL for what is not told:
@@ -135,13 +151,14 @@ static char *made_machine(Session *s, const TaskInfo *t) {
 
 /* "Reverted alpine to base" */
 static char *tell_success(Session *s, const TaskInfo *t, const TaskReportMode *mode) {
-        _cleanup_free_ char *id = NULL, *past = NULL, *directory = NULL, *machine = NULL;
+        _cleanup_free_ char *past = NULL, *directory = NULL, *machine = NULL;
         const char *subject;
 
         if (mode->sentence)
                 return xstrdup(mode->sentence);
-        id = made_snapshot(s, t);
-        past = id ? xasprintf("Took snapshot %s of", id) : NULL;
+        past = made_snapshot(s, t);
+        if (!past)
+                past = made_point(s, t);
         directory = made_export(s, t);
         machine = made_machine(s, t);
         subject = machine ? machine : t->subject_name;

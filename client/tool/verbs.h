@@ -11,6 +11,7 @@ typedef enum VerbArgument {
         VERB_ARGUMENT_MACHINE,
         VERB_ARGUMENT_ONE_MACHINE, /* the first word, others are free */
         VERB_ARGUMENT_SNAPSHOT,    /* the first word a machine, the second one of its snapshots */
+        VERB_ARGUMENT_POINT,       /* the first word a machine, the second a reference point */
         VERB_ARGUMENT_COLLECTION,  /* the first word, others are free */
         VERB_ARGUMENT_NEW_COLLECTION, /* the first word is free, others are what it may have */
         VERB_ARGUMENT_NEW_MEMBER,     /* the first word a collection, others what it may have */
@@ -49,6 +50,11 @@ ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_revert(Session *s, const char *verb, char **arguments);
 ExitCode cmd_remove_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_rename_snapshot(Session *s, const char *verb, char **arguments);
+ExitCode cmd_points(Session *s, const char *verb, char **arguments);
+ExitCode cmd_point(Session *s, const char *verb, char **arguments);
+ExitCode cmd_convert_snapshot(Session *s, const char *verb, char **arguments);
+ExitCode cmd_delete_point(Session *s, const char *verb, char **arguments);
+ExitCode cmd_export_point(Session *s, const char *verb, char **arguments);
 ExitCode cmd_export(Session *s, const char *verb, char **arguments);
 ExitCode cmd_export_collection(Session *s, const char *verb, char **arguments);
 ExitCode cmd_import(Session *s, const char *verb, char **arguments);
