@@ -1,79 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reference points: where differences are counted from. They are made, listed, removed and
- * exported; nobody goes back to one. */
-
-#include <stdio.h>
+/* Reference points: where differences are counted from. They are made, removed and exported
+ * here, and listed by cmd-snapshots.c; nobody goes back to one. */
 
 #include "control.h"
 #include "directory.h"
-#include "inventory.h"
 #include "machine-ref.h"
 #include "message.h"
-#include "pager.h"
 #include "snapshot-ref.h"
-#include "table.h"
-#include "terminal.h"
-#include "text.h"
 #include "verbs.h"
 #include "wait-task.h"
 
 #define TYPE_TRACKED_CHANGES 2
-
-enum { COLUMN_NAME, COLUMN_CONSISTENCY, COLUMN_CREATED, COLUMNS };
-
-static void print_table(
-                Session *s, const ObjectRef *machine, SnapshotInfo *const *list, size_t count) {
-        _cleanup_(table_freep) Table *table = table_new(COLUMNS);
-        _cleanup_free_ char *name = text_escape(machine->name);
-
-        table_set_header(table, COLUMN_NAME, "REFERENCE POINT", TABLE_ALIGN_LEFT);
-        table_set_header(table, COLUMN_CONSISTENCY, "CONSISTENCY", TABLE_ALIGN_LEFT);
-        table_set_header(table, COLUMN_CREATED, "CREATED", TABLE_ALIGN_LEFT);
-        for (size_t i = 0; i < count; i++) {
-                _cleanup_free_ char *label = snapshot_info_label(list[i]);
-                _cleanup_buffer_ Buffer created = {0};
-
-                text_add_date(&created, list[i]->created);
-                table_add(table, label);
-                table_add(table, snapshot_info_consistency_word(list[i]));
-                table_add(table, buffer_text(&created));
-        }
-        pager_open(&s->options);
-        table_print(table, s->options.legend, s->options.color,
-                        terminal_table_width(s->options.full));
-        if (s->options.legend)
-                (void) printf("%zu reference point%s of %s.\n", count, count == 1 ? "" : "s", name);
-}
-
-static void print_json(Session *s, SnapshotInfo *const *list, size_t count) {
-        _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
-
-        json_begin(&json, NULL, '[');
-        for (size_t i = 0; i < count; i++)
-                snapshot_info_point_to_json(list[i], &json);
-        json_end(&json, ']');
-        json_flush(&json);
-}
-
-ExitCode cmd_points(Session *s, const char *verb, char **arguments) {
-        _cleanup_(object_ref_clear) ObjectRef machine = {0};
-        _cleanup_(inventory_clear) Inventory inventory = {0};
-        _cleanup_free_ SnapshotInfo **list = NULL;
-        size_t count = 0;
-        ExitCode code = machine_ref_resolve(&machine, s, arguments[0]);
-
-        if (code == EXIT_CODE_OK)
-                code = inventory_load(&inventory, s);
-        if (code != EXIT_CODE_OK)
-                return code;
-        list = inventory_points_of(&inventory, machine.path, &count);
-        if (s->options.json == JSON_MODE_OFF)
-                print_table(s, &machine, list, count);
-        else
-                print_json(s, list, count);
-        return EXIT_CODE_OK;
-}
 
 ExitCode cmd_point(Session *s, const char *verb, char **arguments) {
         static const TaskReportMode report = {0};

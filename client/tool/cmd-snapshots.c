@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* snapshots: the tree of the snapshots of a machine, read in one moment. */
+/* snapshots, points: the tree of the snapshots of a machine, or its reference points, read in one
+ * moment. */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "inventory.h"
 #include "machine-ref.h"
@@ -29,6 +31,8 @@ enum {
         COLUMN_COLLECTION,
         COLUMNS
 };
+
+enum { POINT_COLUMN_NAME, POINT_COLUMN_CONSISTENCY, POINT_COLUMN_CREATED, POINT_COLUMNS };
 
 /* The snapshot of a collection that it is a part of: a column that is there only for such ones. */
 static void add_part(Table *table, const Inventory *inventory, const SnapshotInfo *snapshot) {
@@ -116,7 +120,61 @@ static void print_json(Session *s, SnapshotInfo *const *list, size_t count) {
         json_flush(&json);
 }
 
+static void print_points_table(
+                Session *s, const ObjectRef *machine, SnapshotInfo *const *list, size_t count) {
+        _cleanup_(table_freep) Table *table = table_new(POINT_COLUMNS);
+        _cleanup_free_ char *name = text_escape(machine->name);
+
+        table_set_header(table, POINT_COLUMN_NAME, "REFERENCE POINT", TABLE_ALIGN_LEFT);
+        table_set_header(table, POINT_COLUMN_CONSISTENCY, "CONSISTENCY", TABLE_ALIGN_LEFT);
+        table_set_header(table, POINT_COLUMN_CREATED, "CREATED", TABLE_ALIGN_LEFT);
+        for (size_t i = 0; i < count; i++) {
+                _cleanup_free_ char *label = snapshot_info_label(list[i]);
+                _cleanup_buffer_ Buffer created = {0};
+
+                text_add_date(&created, list[i]->created);
+                table_add(table, label);
+                table_add(table, snapshot_info_consistency_word(list[i]));
+                table_add(table, buffer_text(&created));
+        }
+        pager_open(&s->options);
+        table_print(table, s->options.legend, s->options.color,
+                        terminal_table_width(s->options.full));
+        if (s->options.legend)
+                (void) printf("%zu reference point%s of %s.\n", count, count == 1 ? "" : "s", name);
+}
+
+static void print_points_json(Session *s, SnapshotInfo *const *list, size_t count) {
+        _cleanup_json_ JsonWriter json = {.pretty = s->options.json == JSON_MODE_PRETTY};
+
+        json_begin(&json, NULL, '[');
+        for (size_t i = 0; i < count; i++)
+                snapshot_info_point_to_json(list[i], &json);
+        json_end(&json, ']');
+        json_flush(&json);
+}
+
+static void print_points(
+                Session *s, const ObjectRef *machine, SnapshotInfo *const *list, size_t count) {
+        if (s->options.json == JSON_MODE_OFF)
+                print_points_table(s, machine, list, count);
+        else
+                print_points_json(s, list, count);
+}
+
+static void print_snapshots(Session *s,
+                const Inventory *inventory,
+                const ObjectRef *machine,
+                SnapshotInfo *const *list,
+                size_t count) {
+        if (s->options.json == JSON_MODE_OFF)
+                print_tree(s, inventory, machine, list, count);
+        else
+                print_json(s, list, count);
+}
+
 ExitCode cmd_snapshots(Session *s, const char *verb, char **arguments) {
+        bool points = strcmp(verb, "points") == 0;
         _cleanup_(object_ref_clear) ObjectRef machine = {0};
         _cleanup_(inventory_clear) Inventory inventory = {0};
         _cleanup_free_ SnapshotInfo **list = NULL;
@@ -127,10 +185,11 @@ ExitCode cmd_snapshots(Session *s, const char *verb, char **arguments) {
                 code = inventory_load(&inventory, s);
         if (code != EXIT_CODE_OK)
                 return code;
-        list = inventory_snapshots_of(&inventory, machine.path, &count);
-        if (s->options.json == JSON_MODE_OFF)
-                print_tree(s, &inventory, &machine, list, count);
+        list = points ? inventory_points_of(&inventory, machine.path, &count)
+                      : inventory_snapshots_of(&inventory, machine.path, &count);
+        if (points)
+                print_points(s, &machine, list, count);
         else
-                print_json(s, list, count);
+                print_snapshots(s, &inventory, &machine, list, count);
         return EXIT_CODE_OK;
 }

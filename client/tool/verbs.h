@@ -50,7 +50,6 @@ ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_revert(Session *s, const char *verb, char **arguments);
 ExitCode cmd_remove_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_rename_snapshot(Session *s, const char *verb, char **arguments);
-ExitCode cmd_points(Session *s, const char *verb, char **arguments);
 ExitCode cmd_point(Session *s, const char *verb, char **arguments);
 ExitCode cmd_convert_snapshot(Session *s, const char *verb, char **arguments);
 ExitCode cmd_delete_point(Session *s, const char *verb, char **arguments);
