@@ -12,17 +12,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / 'lib'))
 sys.dont_write_bytecode = True
 
 from harness import Bus, Client, Daemon, Embed, Scratch  # noqa: E402
+from harness.source import LONG  # noqa: E402
 
 LOG_LINES = 100
 
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'root: needs root, for mount namespaces or other users')
+    config.addinivalue_line('markers', 'long: belongs to the full counts alone')
     # A shell has what it starts in the background ignore Ctrl-C, and that would be inherited by the tool.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
+    if not LONG:
+        items[:] = [item for item in items if not item.get_closest_marker('long')]
     if os.geteuid() != 0:
         for item in items:
             if item.get_closest_marker('root'):

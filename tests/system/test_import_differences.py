@@ -193,7 +193,6 @@ def test_a_disk_that_is_whole_rests_on_nothing(house, chain, copy):
     remove(back)
 
 
-@pytest.mark.skipif(BRIEF, reason='a unit test does the same')
 def test_a_base_that_was_converted(house, chain, copy):
     """Its manifest has the last word about its format: what lies above says "raw"."""
     path = copy[0] / 'disks/hda.raw'
@@ -221,7 +220,7 @@ def edit_names(bundle, function):
     sign(bundle)
 
 
-@pytest.mark.skipif(not LONG, reason='takes a minute')
+@pytest.mark.long
 def test_as_many_as_there_may_be(house, directory):
     machine = Snapshots(house, house.register('many', boot=False, memory=32, devices=second_disk(house.scratch, 'many', '96M')))
     snapshots = {}
