@@ -24,10 +24,14 @@
 #define BLOCK_LENGTH (UINT64_C(1) << 20)
 #define STEP_LENGTH  (UINT64_C(4) << 20)
 #define AHEAD_LENGTH (UINT64_C(16) << 20)
+#define ROOM_LENGTH  (UINT64_C(32) << 20)
+#define ROOM_MIN     (UINT64_C(1) << 20)
 #define WINDOW_MIN   (UINT64_C(1) << 20)
 #define WINDOW_MAX   (UINT64_C(32) << 20)
 #define WAIT_SHORT   (G_USEC_PER_SEC / 50)
 #define WAIT_LONG    (G_USEC_PER_SEC / 10)
+#define REST_TIMES   4
+#define REST_MAX     (G_USEC_PER_SEC / 4)
 
 typedef struct Copier {
         const FileCopy *copy;
@@ -40,6 +44,7 @@ typedef struct Copier {
         FileHash *hash;
         GPtrArray *digests; /* of the pieces, as text */
 
+        uint64_t room_end;       /* up to here the target has its blocks */
         uint64_t window, filled; /* bytes of data in one, and in this one as yet */
         Extent this, before;     /* windows */
 } Copier;
@@ -156,6 +161,20 @@ static bool put_head(const Copier *c, uint64_t offset, uint64_t length) {
                         offset);
 }
 
+/* Blocks that are there cost a fraction of blocks that are found for each page when it is written,
+ * and nobody's sync waits for what is written to them. Where that can't be done it has to go
+ * without. */
+static bool make_room(Copier *c, uint64_t begin, uint64_t end) {
+        uint64_t length = MIN(end - begin, ROOM_LENGTH);
+
+        if (c->copy->target < 0 || c->is_clone || begin < c->room_end || length < ROOM_MIN)
+                return true;
+        c->room_end = begin + length;
+        return fallocate(c->copy->target, FALLOC_FL_KEEP_SIZE, (off_t) begin, (off_t) length) ==
+                               0 ||
+               (errno != ENOSPC && errno != EDQUOT);
+}
+
 static bool write_step(Copier *c, uint64_t offset, uint64_t length) {
         if (c->copy->target < 0)
                 return true;
@@ -170,6 +189,7 @@ static bool write_step(Copier *c, uint64_t offset, uint64_t length) {
 
 static bool make_step(Copier *c, uint64_t offset, uint64_t length, GError **error) {
         const FileHooks *hooks = c->copy->hooks;
+        gint64 begin = g_get_monotonic_time();
 
         if (is_to_stop(c, error))
                 return false;
@@ -181,12 +201,16 @@ static bool make_step(Copier *c, uint64_t offset, uint64_t length, GError **erro
                 return false; /* file_hash_end() tells why */
         if (hooks && hooks->copied)
                 hooks->copied(length, hooks->userdata);
+        if (c->copy->gentle)
+                g_usleep((gulong) MIN(REST_TIMES * (g_get_monotonic_time() - begin), REST_MAX));
         return true;
 }
 
 static bool copy_data(Copier *c, Extent data, GError **error) {
         for (uint64_t offset = data.begin, n; offset < data.end; offset += n) {
                 n = MIN(MIN(STEP_LENGTH, c->window), data.end - offset);
+                if (!make_room(c, offset, data.end))
+                        return fail(errno, error);
                 if (!make_step(c, offset, n, error))
                         return false;
         }

@@ -32,6 +32,7 @@ typedef struct FileCopy {
                                        NULL: as they are */
         size_t head_length;         /* at most 64 KiB */
         const FileDigest *expected; /* the source has to have it; NULL: nothing is expected */
+        bool gentle;                /* most of the time is left to others */
         const FileHooks *hooks;     /* NULL: none */
 } FileCopy;
 

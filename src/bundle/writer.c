@@ -118,6 +118,8 @@ static bool copy_image(Writer *w, JsonObject *image, int target, FileDigest *ret
         copy = (FileCopy){
                         .source = source,
                         .target = target,
+                        .gentle = json_object_get_boolean_member_with_default(
+                                        w->plan, "gentle", FALSE),
                         .hooks = &w->file_hooks,
                         .head = head ? g_bytes_get_data(head, NULL) : NULL,
                         .head_length = head ? g_bytes_get_size(head) : 0,

@@ -8,6 +8,7 @@
  *     replace_empty         true: an empty directory of that name is no obstacle
  *     here                  a word that stands for the path of the bundle in all texts
  *     texts                 {file: text}
+ *     gentle                true: most of the time of the disk is left to others
  *     images                what is no text, each of these:
  *         file, descriptor, backing        a copy of what a descriptor shows that was inherited;
  *                                          what it is to call its backing file, or null

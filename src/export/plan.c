@@ -304,6 +304,9 @@ static bool fill(Planner *p, const BundlePlace *place, GError **error) {
         json_object_set_object_member(p->plan->object, "texts", json_object_ref(p->texts));
         json_object_set_array_member(p->plan->object, "images", json_array_ref(p->images));
         set_place(p, p->plan->object, place);
+        /* A guest that runs is not to notice. */
+        json_object_set_boolean_member(
+                        p->plan->object, "gentle", virDomainIsActive(p->source->domain) == 1);
         return ok;
 }
 

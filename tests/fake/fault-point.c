@@ -134,6 +134,10 @@ int ftruncate64(int fd, off64_t length) {
         return meet_other(0) < 0 ? -1 : NEXT(ftruncate64)(fd, length);
 }
 
+int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
+        return meet_other(0) < 0 ? -1 : NEXT(fallocate64)(fd, mode, offset, length);
+}
+
 int fsync(int fd) {
         struct stat st;
 

@@ -94,6 +94,15 @@ static void a_copy_is_the_same(void) {
         }
 }
 
+static void a_gentle_copy_is_the_same(void) {
+        auto_fd source = new_file(), target = new_file();
+        const FileCopy copy = {.source = source, .target = target, .gentle = true};
+
+        put(source, 0, 21 * MIB);
+        g_assert_true(file_copy(&copy, NULL, &error));
+        assert_same(source, target);
+}
+
 static void short_holes_stay_and_are_hashed_as_zeros(void) {
         auto_fd source = new_file(), target = new_file();
         FileCopy copy = {.source = source, .target = target};
@@ -336,6 +345,7 @@ static void a_target_that_takes_nothing_is_an_error(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD(a_copy_is_the_same);
+        ADD(a_gentle_copy_is_the_same);
         ADD(short_holes_stay_and_are_hashed_as_zeros);
         ADD(a_sparse_file_has_chunks);
         ADD(a_file_of_nothing_but_a_hole_has_no_chunks);
