@@ -91,9 +91,27 @@ def workers(house, verb=''):
     return found
 
 
+def data_of(path):
+    """Bytes that were written to a file; it may have room for more."""
+    done = position = 0
+    with contextlib.suppress(OSError), open(path, 'rb') as file:  # the rest is a hole, or it is gone
+        while True:
+            begin = os.lseek(file.fileno(), position, os.SEEK_DATA)
+            position = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+            done += position - begin
+    return done
+
+
 def written(directory):
     """Bytes of what is not whole yet."""
-    return sum(path.stat().st_blocks * 512 for partial in directory.glob('.*.partial-*') for path in partial.rglob('*') if path.is_file())
+    return sum(data_of(path) for partial in directory.glob('.*.partial-*') for path in partial.rglob('*') if path.is_file())
+
+
+def stop(pid):
+    """It does nothing any more, not even in a system call."""
+    os.kill(pid, signal.SIGSTOP)
+    while pathlib.Path(f'/proc/{pid}/stat').read_text(encoding='ascii').rpartition(')')[2].split()[0] not in 'TZ':
+        pass
 
 
 def begin_halfway(house, directory, start):
@@ -107,7 +125,7 @@ def begin_halfway(house, directory, start):
                 continue
             pids = workers(house)
             for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+                stop(pid)
             if pids and any(directory.glob('.*.partial-*/disks')) and not any(directory.glob('.*.partial-*/manifest.json')):
                 return task, pids
             for pid in pids:

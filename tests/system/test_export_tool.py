@@ -15,7 +15,7 @@ import subprocess
 import tarfile
 
 import pytest
-from exports import workers
+from exports import data_of, stop, workers
 from harness import BUILD, Scratch
 from harness.process import TIMEOUT
 from qemu_house import House, run, second_disk
@@ -213,7 +213,7 @@ def test_what_the_service_refuses_has_an_exit_code(tool, house, machine, directo
 
 def written(directory):
     """How much of the bundle lies there already."""
-    return max((path.stat().st_blocks * 512 for path in directory.glob('.large.partial-*/disks/hdb.qcow2')), default=0)
+    return max(map(data_of, directory.glob('.large.partial-*/disks/hdb.qcow2')), default=0)
 
 
 def begin_stuck(tool, house, directory):
@@ -222,7 +222,7 @@ def begin_stuck(tool, house, directory):
     while process.poll() is None and written(directory) < 8 << 20:
         house.pass_time(0.001)  # nobody tells of that
     for worker in workers(house):
-        os.kill(worker, signal.SIGSTOP)
+        stop(worker)
         if written(directory) < LARGE - (32 << 20):
             return process, worker
         os.kill(worker, signal.SIGCONT)
