@@ -39,11 +39,6 @@ static void write_32(unsigned char *p, uint32_t value) {
                 p[i] = (unsigned char) value;
 }
 
-static bool fail(VirtaskError code, const char *text, GError **error) {
-        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
-        return false;
-}
-
 /* The place of the name, and how long it may get: what follows in the cluster is zeros. */
 static bool find_room(const unsigned char *head,
                 size_t length,
@@ -54,12 +49,12 @@ static bool find_room(const unsigned char *head,
         uint64_t offset = read_64(head + NAME_OFFSET), end;
 
         if (read_32(head) != MAGIC || bits < CLUSTER_BITS_MIN || bits > CLUSTER_BITS_MAX)
-                return fail(VIRTASK_ERROR_FAILED, "An image is not qcow2", error);
+                return error_fail(VIRTASK_ERROR_FAILED, error, "An image is not qcow2");
         end = MIN(length, UINT64_C(1) << bits);
         if (offset < HEADER_LENGTH - 32 || offset >= end || name_length > NAME_MAX_LENGTH ||
                         name_length > end - offset)
-                return fail(VIRTASK_ERROR_FAILED, "An image has no backing file in its header",
-                                error);
+                return error_fail(VIRTASK_ERROR_FAILED, error,
+                                "An image has no backing file in its header");
         *ret_offset = offset;
         *ret_room = name_length;
         while (offset + *ret_room < end && head[offset + *ret_room] == 0)
@@ -68,16 +63,15 @@ static bool find_room(const unsigned char *head,
 }
 
 static bool put_name(unsigned char *head, size_t length, const char *backing, GError **error) {
-        uint64_t offset, room;
+        uint64_t offset = 0, room = 0;
         size_t new_length = strlen(backing);
         uint32_t old_length = read_32(head + NAME_LENGTH);
 
         if (!find_room(head, length, &offset, &room, error))
                 return false;
         if (new_length > MIN(room, NAME_MAX_LENGTH))
-                return fail(VIRTASK_ERROR_NOT_SUPPORTED,
-                                "The header of an image has no room for another backing file",
-                                error);
+                return error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                                "The header of an image has no room for another backing file");
         memset(head + offset, 0, old_length);
         memcpy(head + offset, backing, new_length);
         write_32(head + NAME_LENGTH, (uint32_t) new_length);
@@ -109,10 +103,9 @@ static bool put_format(unsigned char *head, size_t length, const char *format, G
 
         if (old == 0 || old > EXTENSION_ALIGN || size > EXTENSION_ALIGN ||
                         offset + 2 * EXTENSION_ALIGN > length)
-                return fail(VIRTASK_ERROR_NOT_SUPPORTED,
+                return error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
                                 "The header of an image has no room for another format of its "
-                                "backing file",
-                                error);
+                                "backing file");
         memset(head + offset + EXTENSION_ALIGN, 0, EXTENSION_ALIGN);
         memcpy(head + offset + EXTENSION_ALIGN, format, size);
         write_32(head + offset + 4, (uint32_t) size);
@@ -124,8 +117,8 @@ static GBytes *change_head(int fd, const char *backing, const char *format, GErr
         ssize_t n = pread(fd, head, QCOW2_HEAD_MAX, 0);
 
         if (n < (ssize_t) HEADER_LENGTH)
-                return fail(VIRTASK_ERROR_FAILED,
-                                       n < 0 ? g_strerror(errno) : "An image is too short", error),
+                return error_fail(VIRTASK_ERROR_FAILED, error, "%s",
+                                       n < 0 ? g_strerror(errno) : "An image is too short"),
                        NULL;
         if (!put_name(head, (size_t) n, backing, error) ||
                         (format && !put_format(head, (size_t) n, format, error)))

@@ -44,11 +44,6 @@ static bool is_of_service(const Layout *layout, const char *path) {
         return false;
 }
 
-static bool fail(VirtaskError code, const char *text, GError **error) {
-        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
-        return false;
-}
-
 /* QEMU, which is another user, passes through it, whatever our umask is. */
 static void make(const char *path) {
         g_autofree char *parent = g_path_get_dirname(path);
@@ -62,8 +57,8 @@ char *image_directories_choose(
         g_autofree char *path = NULL;
 
         if (!layout->save || (!wish && !layout->images))
-                return fail(VIRTASK_ERROR_NOT_SUPPORTED,
-                                       "The files of this hypervisor are out of reach", error),
+                return error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                                       "The files of this hypervisor are out of reach"),
                        NULL;
         if (!wish)
                 make(layout->images);
@@ -72,14 +67,13 @@ char *image_directories_choose(
                 return g_steal_pointer(&path);
         /* Others are told nothing of paths that they could not look at themselves. */
         if (caller != 0 && caller != geteuid())
-                return fail(VIRTASK_ERROR_ACCESS_DENIED,
+                return error_fail(VIRTASK_ERROR_ACCESS_DENIED, error,
                                        "StorageDirectory is not one of the service's directories; "
-                                       "see ImageDirectories= in virtaskd(8)",
-                                       error),
+                                       "see ImageDirectories= in virtaskd(8)"),
                        NULL;
         if (!path || !g_file_test(path, G_FILE_TEST_IS_DIR))
-                return fail(VIRTASK_ERROR_PATH_NOT_FOUND, "There is no such StorageDirectory",
-                                       error),
+                return error_fail(VIRTASK_ERROR_PATH_NOT_FOUND, error,
+                                       "There is no such StorageDirectory"),
                        NULL;
         return g_steal_pointer(&path);
 }

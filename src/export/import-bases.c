@@ -20,32 +20,20 @@
 
 #define CHAIN_MAX 100U /* as of the images that snapshots make (snapshot/names.c) */
 
-static bool fail(VirtaskError code, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static bool fail(VirtaskError code, GError **error, const char *format, ...) {
-        g_autofree char *text = NULL;
-        va_list args;
-
-        va_start(args, format);
-        text = g_strdup_vprintf(format, args);
-        va_end(args);
-        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
-        return false;
-}
-
 /* Which they are */
 
 bool import_bases_check_paths(const ImportRequest *request, GError **error) {
         char **bases = request->bases;
 
         if (bases && g_strv_length(bases) > IMPORT_BASES_MAX)
-                return fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
+                return error_fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
                                 "BaseDirectories names more than %u exports", IMPORT_BASES_MAX);
         for (unsigned i = 0; bases && bases[i]; i++) {
                 if (!path_check(bases[i], error))
                         return false;
                 if (g_str_equal(bases[i], request->directory) ||
                                 g_strv_contains((const char *const *) bases + i + 1, bases[i]))
-                        return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                        return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                         "BaseDirectories names '%s' twice", bases[i]);
         }
         return true;
@@ -71,7 +59,7 @@ GPtrArray *import_bases_read(Job *job, const ImportRequest *request, GError **er
                 length += strlen(summary->manifest_text);
                 if (length <= MANIFEST_MAX)
                         continue;
-                fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
+                error_fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
                                 "The manifests of BaseDirectories are longer than 1 MiB together");
                 return NULL;
         }
@@ -118,7 +106,7 @@ static bool check_apart(
                 g_autofree char *name = name_bundle(bases, i);
 
                 if (g_strcmp0(id, manifest_id(other->manifest)) == 0)
-                        return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                        return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                         "Base %u and %s are the same export", number + 1, name);
         }
         return true;
@@ -132,19 +120,19 @@ static bool check_link(const Summary *base,
         Point point, wanted;
 
         if (!read_point(difference, "base", &wanted))
-                return fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                return error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
                                 "The manifest of %s does not say what it is counted from", name);
         if (!read_point(base, "point", &point))
-                return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                 "Base %u is not of one snapshot or reference point, and nothing "
                                 "is counted from it",
                                 number);
         if (g_ascii_strcasecmp(point.machine, wanted.machine) != 0)
-                return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                 "Base %u is of another machine than %s", number, name);
         return (g_str_equal(point.id, wanted.id) && point.created == wanted.created) ||
-               fail(VIRTASK_ERROR_INVALID_ARGUMENT, error, "Base %u is not what %s is counted from",
-                               number, name);
+               error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                               "Base %u is not what %s is counted from", number, name);
 }
 
 /* Whether the base is the one of what comes after it. */
@@ -154,14 +142,14 @@ static bool check_base(
         g_autofree char *name = name_bundle(bases, number + 1);
 
         if (number == 0 && is_difference(bases->pdata[0]))
-                return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                 "Base 1 is a difference itself, and what it is counted from is "
                                 "missing");
         if (!is_difference(upper) && upper != last)
-                return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                 "Base %u is a full export, and has no base", number + 2);
         if (!is_difference(upper))
-                return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                 "This is no difference, and has no base");
         return check_link(bases->pdata[number], upper, number + 1, name, error);
 }
@@ -198,12 +186,12 @@ static bool add_image(ImportPlan *plan, unsigned base, const char *origin, GErro
         ImportFile *file = import_files_find(plan->files, name);
 
         if (file)
-                return file->base == base || fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                return file->base == base || error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
                                                              "'%s' has the name of an image that "
                                                              "is below it",
                                                              name);
         if (plan->files->files->len >= MANIFEST_FILES)
-                return fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
+                return error_fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
                                 "There are more than %u files with those of BaseDirectories",
                                 MANIFEST_FILES);
         file = import_files_add(plan->files, plan->place, name + strlen(IMAGES_PREFIX), name);
@@ -235,7 +223,7 @@ static bool add_images(ImportPlan *plan, ImportDisk *disk, unsigned base, GError
 
                 if (!g_str_has_prefix(origin, IMAGES_PREFIX) ||
                                 !manifest_find(summary->manifest, origin))
-                        return fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                        return error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
                                         "The disk '%s' has an image that is not in the bundle",
                                         disk->target);
                 if (!add_image(plan, base, origin, error))
@@ -253,7 +241,7 @@ static ImportDisk *add_disk(ImportPlan *plan, const char *target, unsigned base,
         ImportDisk *disk;
 
         if (!node) {
-                fail(VIRTASK_ERROR_INVALID_ARGUMENT, error, "It does not hold the disk '%s'",
+                error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error, "It does not hold the disk '%s'",
                                 target);
                 return NULL;
         }
@@ -275,7 +263,7 @@ static bool add_joint(
         const char *other = g_hash_table_lookup(plan->joints, image);
 
         if (other && !g_str_equal(other, lower->images->pdata[0]))
-                return fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                return error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
                                 "The image '%s' is part of another disk as well", image);
         upper->below = g_strdup(lower->images->pdata[0]);
         g_hash_table_insert(plan->joints, g_strdup(image), g_strdup(upper->below));
@@ -290,7 +278,7 @@ static bool add_below(ImportPlan *plan, ImportDisk *disk, GError **error) {
                 ImportDisk *lower = base > 0 ? add_disk(plan, disk->target, base, error) : NULL;
 
                 if (base == 0)
-                        return fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                        return error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
                                         "Base 1: The disk '%s' of a full export rests on another",
                                         disk->target);
                 if (!lower || !add_joint(plan, disk, lower, error)) {
@@ -299,7 +287,7 @@ static bool add_below(ImportPlan *plan, ImportDisk *disk, GError **error) {
                 }
                 length += lower->images->len;
                 if (length > CHAIN_MAX)
-                        return fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
+                        return error_fail(VIRTASK_ERROR_LIMITS_EXCEEDED, error,
                                         "The disk '%s' would rest on more than %u images",
                                         disk->target, CHAIN_MAX);
                 disk = lower;
@@ -357,7 +345,7 @@ bool import_bases_resolve(ImportPlan *plan,
         char *name;
 
         if (below && !g_str_has_suffix(*backing, MANIFEST_BASE))
-                return fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                return error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
                                 "The image '%s' does not rest on what it is counted from", image);
         if (!below && !**backing)
                 return true;
@@ -374,8 +362,8 @@ static bool write_head(int fd, GBytes *head, const char *image, GError **error) 
         if (pwrite(fd, g_bytes_get_data(head, NULL), length, 0) == (ssize_t) length &&
                         fdatasync(fd) == 0)
                 return true;
-        return fail(errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                       : VIRTASK_ERROR_FAILED,
+        return error_fail(errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
+                                                             : VIRTASK_ERROR_FAILED,
                         error, "Failed to write '%s': %s", image, g_strerror(errno));
 }
 
@@ -388,12 +376,12 @@ static bool has_joined(const char *path, const char *base, const char *format, G
         if (!info)
                 return false;
         return (g_strcmp0(name, base) == 0 && g_strcmp0(info->backing_format, format) == 0) ||
-               fail(VIRTASK_ERROR_INVALID_BUNDLE, error, "Its header is not as it should be");
+               error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error, "Its header is not as it should be");
 }
 
 static bool fail_to_join(const char *image, GError *cause, GError **error) {
-        fail(VIRTASK_ERROR_INVALID_BUNDLE, error, "The image '%s' can not be put on its base: %s",
-                        image, cause->message);
+        error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                        "The image '%s' can not be put on its base: %s", image, cause->message);
         g_error_free(cause);
         return false;
 }
@@ -407,7 +395,7 @@ static bool join(const ImportPlan *plan, const char *image, const char *below, G
         GError *cause = NULL;
 
         if (fd < 0)
-                return fail(VIRTASK_ERROR_FAILED, error, "Failed to open '%s'", image);
+                return error_fail(VIRTASK_ERROR_FAILED, error, "Failed to open '%s'", image);
         head = qcow2_head_with_base(fd, base, format, &cause);
         if (!head)
                 return fail_to_join(image, cause, error);

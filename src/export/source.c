@@ -5,18 +5,6 @@
 #include "backend/saved-image.h"
 #include "util/error.h"
 
-static bool fail(VirtaskError code, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static bool fail(VirtaskError code, GError **error, const char *format, ...) {
-        g_autofree char *text = NULL;
-        va_list args;
-
-        va_start(args, format);
-        text = g_strdup_vprintf(format, args);
-        va_end(args);
-        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
-        return false;
-}
-
 static char *file_or_null(char *path) {
         if (path && g_file_test(path, G_FILE_TEST_EXISTS))
                 return path;
@@ -50,9 +38,9 @@ static const SnapshotDefinition *find(const ExportSource *source, const char *id
         const SnapshotDefinition *snapshot = snapshot_tree_find(source->tree, id);
 
         if (!snapshot)
-                fail(VIRTASK_ERROR_NO_SUCH_SNAPSHOT, error, "The snapshot '%s' is gone", id);
+                error_fail(VIRTASK_ERROR_NO_SUCH_SNAPSHOT, error, "The snapshot '%s' is gone", id);
         else if (!snapshot->external)
-                fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
                                 "The snapshot '%s' is inside the images of the machine and can "
                                 "only be exported together with it",
                                 id);
@@ -158,7 +146,7 @@ static bool check_base(const ExportSource *source, const Disk *disk, GError **er
         const char *base = export_source_base_of(source, disk);
 
         return !base || rests_on(source, disk, base) ||
-               fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+               error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                "The disk '%s' does not follow DifferentialBackupBase",
                                disk->target);
 }
@@ -166,7 +154,7 @@ static bool check_base(const ExportSource *source, const Disk *disk, GError **er
 static bool check_targets(const ExportSource *source, char **targets, GError **error) {
         for (unsigned i = 0; targets && targets[i]; i++)
                 if (!disk_set_find(source->disks, targets[i]))
-                        return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                        return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                         "The machine has no disk '%s'", targets[i]);
         return true;
 }
@@ -182,7 +170,7 @@ bool export_source_check(const ExportSource *source, const ExportRequest *reques
                         continue;
                 if (!disk_is_snapshottable(disk) ||
                                 !g_hash_table_contains(source->tree->images, disk->path))
-                        return fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                        return error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
                                         "The disk '%s' is not in a file of its own that can be "
                                         "copied; exclude it",
                                         disk->target);

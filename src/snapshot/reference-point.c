@@ -23,26 +23,21 @@
 
 #define TYPE_LOG 1
 
-static bool fail(VirtaskError code, GError **error, const char *text) {
-        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
-        return false;
-}
-
 /* Create */
 
 static bool check_type(uint16_t type, GError **error) {
         if (type == TYPE_LOG)
-                return fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                return error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
                                 "There are no log based reference points here");
         return type == REFERENCE_POINT_TYPE_TRACKED ||
-               fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+               error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                "The type of a reference point must be 1 (log based) or 2 "
                                "(tracked changes)");
 }
 
 static bool check_consistency(uint32_t consistency, GError **error) {
         return consistency <= CONSISTENCY_CRASH ||
-               fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+               error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                "ConsistencyLevel must be 0, 1 (application consistent) or 2 (crash "
                                "consistent)");
 }
@@ -59,7 +54,7 @@ bool reference_point_request_read(sd_bus_message *call, SnapshotRequest *request
         uint16_t type;
 
         if (sd_bus_message_read(call, "q", &type) < 0)
-                return fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
+                return error_fail(VIRTASK_ERROR_INVALID_ARGUMENT, error,
                                 "The type of the reference point can not be read");
         request->type = SNAPSHOT_TYPE_REFERENCE_POINT;
         return bus_options_read(call, operation_common_options, own, request, error) &&
@@ -133,13 +128,13 @@ static bool convert_admit(const void *request, const MachineFacts *facts, GError
         const SnapshotFacts *snapshot = snapshot_facts_find(facts->snapshots, own->common.snapshot);
 
         if (!snapshot)
-                return fail(VIRTASK_ERROR_NO_SUCH_SNAPSHOT, error, "The snapshot is gone");
+                return error_fail(VIRTASK_ERROR_NO_SUCH_SNAPSHOT, error, "The snapshot is gone");
         if (!may_convert(own, snapshot))
-                return fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+                return error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
                                 "Only recovery snapshots (type 32768) become reference points");
         return own->consistency != CONSISTENCY_APPLICATION ||
                snapshot->consistency == CONSISTENCY_APPLICATION ||
-               fail(VIRTASK_ERROR_INVALID_STATE, error,
+               error_fail(VIRTASK_ERROR_INVALID_STATE, error,
                                "The snapshot is not application consistent");
 }
 
@@ -151,7 +146,7 @@ static bool check_description(virDomainPtr domain, const char *id, GError **erro
                         text ? snapshot_definition_parse(text, error) : NULL;
 
         return snapshot &&
-               (snapshot->external || fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
+               (snapshot->external || error_fail(VIRTASK_ERROR_NOT_SUPPORTED, error,
                                                       "The snapshot lies inside its image"));
 }
 

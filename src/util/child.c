@@ -425,37 +425,26 @@ static char *tidy_complaint(const char *text) {
         return g_strstrip(tidy);
 }
 
-static bool fail(VirtaskError code, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static bool fail(VirtaskError code, GError **error, const char *format, ...) {
-        g_autofree char *text = NULL;
-        va_list args;
-
-        va_start(args, format);
-        text = g_strdup_vprintf(format, args);
-        va_end(args);
-        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
-        return false;
-}
-
 static bool judge_end(const Child *child, const siginfo_t *info, GError **error) {
         bool exited = info->si_code == CLD_EXITED;
         g_autofree char *complaint = tidy_complaint(child->complaint ?: "");
 
         if (child->too_much)
-                return fail(VIRTASK_ERROR_FAILED, error, "'%s' printed too much", child->name);
+                return error_fail(
+                                VIRTASK_ERROR_FAILED, error, "'%s' printed too much", child->name);
         if (exited && info->si_status == 0)
                 return true;
         if (child->kill_at > 0)
-                return fail(VIRTASK_ERROR_CANCELLED, error, "'%s' was stopped", child->name);
+                return error_fail(VIRTASK_ERROR_CANCELLED, error, "'%s' was stopped", child->name);
         if (!exited)
-                return fail(child->reason ?: VIRTASK_ERROR_FAILED, error,
+                return error_fail(child->reason ?: VIRTASK_ERROR_FAILED, error,
                                 "'%s' was killed by signal %d (%s)%s%s", child->name,
                                 info->si_status, g_strsignal(info->si_status),
                                 *complaint ? ": " : "", complaint);
         if (!*complaint)
-                return fail(VIRTASK_ERROR_BACKEND, error, "'%s' failed with status %d", child->name,
-                                info->si_status);
-        return fail(child->reason ?: VIRTASK_ERROR_BACKEND, error, "%s", complaint);
+                return error_fail(VIRTASK_ERROR_BACKEND, error, "'%s' failed with status %d",
+                                child->name, info->si_status);
+        return error_fail(child->reason ?: VIRTASK_ERROR_BACKEND, error, "%s", complaint);
 }
 
 static bool take_output(Child *child, char **ret_output, GError **error) {
@@ -464,7 +453,7 @@ static bool take_output(Child *child, char **ret_output, GError **error) {
         if (!whole)
                 return true;
         if (strlen(whole->str) < whole->len)
-                return fail(VIRTASK_ERROR_FAILED, error, "'%s' printed what is no text",
+                return error_fail(VIRTASK_ERROR_FAILED, error, "'%s' printed what is no text",
                                 child->name);
         *ret_output = g_string_free(g_steal_pointer(&child->output.whole), FALSE);
         return true;
@@ -477,7 +466,7 @@ static bool run(Child *child, const char *const *arguments, char **ret_output, G
                 return false;
         follow(child);
         if (!wait_for_end(child, &info))
-                return fail(VIRTASK_ERROR_FAILED, error, "Nobody knows how '%s' ended: %s",
+                return error_fail(VIRTASK_ERROR_FAILED, error, "Nobody knows how '%s' ended: %s",
                                 child->name, g_strerror(errno));
         return judge_end(child, &info, error) && take_output(child, ret_output, error);
 }

@@ -32,6 +32,17 @@ GQuark virtask_error_quark(void) {
         return g_quark_from_static_string("virtask-error");
 }
 
+bool error_fail(VirtaskError code, GError **error, const char *format, ...) {
+        g_autofree char *text = NULL;
+        va_list args;
+
+        va_start(args, format);
+        text = g_strdup_vprintf(format, args);
+        va_end(args);
+        g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
+        return false;
+}
+
 const ErrorInfo *error_info(VirtaskError code) {
         if (code <= VIRTASK_ERROR_NONE || code >= VIRTASK_ERROR_COUNT)
                 return &table[VIRTASK_ERROR_FAILED];

@@ -5,6 +5,7 @@
  * error. */
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util/error-table.h"
@@ -30,6 +31,9 @@ typedef struct ErrorInfo {
 } ErrorInfo;
 
 GQuark virtask_error_quark(void);
+
+/* Sets the error, and is false: what a function returns that fails. */
+bool error_fail(VirtaskError code, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* The row of an error. A code that is none of ours gives the row of FAILED. */
 const ErrorInfo *error_info(VirtaskError code);
