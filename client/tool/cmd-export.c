@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* export and import: a machine into a directory or a package, and back; export-collection: several.
- * The service does both with the rights of whoever calls, so all that is checked here is the line.
+/* export and import: a machine into a directory or a package, and back; export-point: what it was;
+ * export-collection: several. The service does both with the rights of whoever calls, so all that
+ * is checked here is the line.
  */
 
 #include <string.h>
@@ -111,6 +112,43 @@ ExitCode cmd_export_collection(Session *s, const char *verb, char **arguments) {
         }
         what = xasprintf("export %s", ref.name);
         return task_wait_for_call(s, m, what, ref.name, &report);
+}
+
+static int append_point_export(sd_bus_message *m,
+                const char *directory,
+                const char *base,
+                const Options *options) {
+        int r = open_call(m, directory, options);
+
+        if (r >= 0 && base)
+                r = sd_bus_message_append(m, "{sv}", "BaseReferencePoint", "o", base);
+        if (r >= 0 && options_has(options, OPTION_NO_SUBDIRECTORY))
+                r = sd_bus_message_append(m, "{sv}", "CreateVmExportSubdirectory", "b", 0);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+ExitCode cmd_export_point(Session *s, const char *verb, char **arguments) {
+        static const TaskReportMode report = {0};
+        _cleanup_(object_ref_clear) ObjectRef machine = {0}, point = {0}, base = {0};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *directory = directory_from_argument(&s->options, arguments[2]);
+        _cleanup_free_ char *what = NULL;
+        ExitCode code = directory ? machine_ref_resolve(&machine, s, arguments[0])
+                                  : EXIT_CODE_USAGE;
+
+        if (code == EXIT_CODE_OK)
+                code = snapshot_ref_resolve_point(&point, s, &machine, arguments[1]);
+        if (code == EXIT_CODE_OK && s->options.since)
+                code = snapshot_ref_resolve_point(&base, s, &machine, s->options.since);
+        if (code != EXIT_CODE_OK)
+                return code;
+        m = bus_client_new_call(s, point.path, POINT_INTERFACE, "Export");
+        if (append_point_export(m, directory, base.path, &s->options) < 0) {
+                message_error("the directory is not UTF-8");
+                return EXIT_CODE_USAGE;
+        }
+        what = xasprintf("export reference point %s of %s", point.name, machine.name);
+        return task_wait_for_call(s, m, what, machine.name, &report);
 }
 
 /* ---- import ---- */
