@@ -19,6 +19,7 @@ LOG_LINES = 100
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'root: needs root, for mount namespaces or other users')
+    config.addinivalue_line('markers', 'below(kind): what is below the daemon; otherwise the tests run on each')
     config.addinivalue_line('markers', 'long: belongs to the full counts alone')
     # A shell has what it starts in the background ignore Ctrl-C, and that would be inherited by the tool.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,6 +2,8 @@
 """Exports of machines, and whether they are whole."""
 
 import contextlib
+import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -13,7 +15,9 @@ import jsonschema
 from gi.repository import GLib
 from harness import BUILD
 from harness.source import SOURCE
-from qemu_house import run
+from qemu_house import Snapshots, run, second_disk
+
+numbers = itertools.count()
 
 
 def strict(schema):
@@ -30,6 +34,37 @@ MANIFEST = jsonschema.Draft202012Validator(strict(json.loads((SOURCE / 'docs/man
 def variants(settings):
     """Integers are bytes, as in the documents."""
     return {key: GLib.Variant({bool: 'b', int: 'y', str: 's', list: 'as'}[type(value)], value) for key, value in settings.items()}
+
+
+def write(machine, pattern):
+    """As many MiB into its second disk as the pattern says."""
+    path, form = machine.images()['hdb']
+    run('qemu-io', '-f', form, '-c', f'write -P {pattern} {pattern}M 1M', path)
+
+
+def new_machine(house, name=None):
+    """One that is off, with a second disk that holds something."""
+    name = name or f'disks{next(numbers)}x'
+    machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=second_disk(house.scratch, name)))
+    write(machine, 1)
+    return machine
+
+
+def fill(machine):
+    """With 128 MiB of data, so that there is a middle."""
+    path, form = machine.images()['hdb']
+    run('qemu-img', 'resize', '-q', '-f', form, path, '1G')
+    run('qemu-io', '-f', form, '-c', 'write -P 7 64M 128M', path)
+
+
+def count_in(path, form):
+    """What the guest had written to the disk."""
+    words = run('qemu-io', '-rU', '-f', form, '-c', 'read -v 512 512', path).split()
+    return int.from_bytes(bytes(int(byte, 16) for byte in words[5:9]), 'little')
+
+
+def digests(machine):
+    return {path: hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path, _ in machine.images().values()}
 
 
 def begin(machine, directory, **settings):

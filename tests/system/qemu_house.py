@@ -9,11 +9,17 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 from gi.repository import GLib
-from harness import MANAGER, Bus, BusError, Client, Daemon, Deadline, Embed, Libvirtd, Scratch
+from harness import BUILD, MANAGER, Bus, BusError, Client, Daemon, Deadline, Embed, Libvirtd
 from harness.source import LONG
 
 # A save of this much takes a second or more, long enough to be met in the middle.
 BIG = 2048 if LONG else 384
+
+# SnapshotType, as CreateSnapshot's callers know it.
+FULL, DISKS, RECOVERY = 2, 3, 32768
+
+# The error of a task that the daemon's death has ended.
+RESTARTED = 'org.virtask1.Error.ServiceRestarted'
 
 
 class House:
@@ -108,6 +114,13 @@ class Moments:
     def check(self):
         print(f'{self._name}: {self._hits} of {self._count} in the middle')
         assert not LONG or self._hits >= 0.8 * self._count
+
+
+def armed_house(scratch):
+    """One whose daemon can be armed."""
+    return House(scratch, 'embed', environment={
+        'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(scratch / 'armed'),
+        'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
 
 
 class Armed:

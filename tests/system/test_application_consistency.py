@@ -8,11 +8,10 @@ import pytest
 from harness import Daemon, LinuxGuest, Scratch
 from harness.embed import end_qemu
 from harness.linux import SBIN
-from qemu_house import House, Snapshots, run
+from qemu_house import DISKS, RECOVERY, House, Snapshots, run
 
-DISKS, RECOVERY = 3, 32768
 FREEZE, SNAPSHOT, THAW = 'virDomainFSFreeze', 'virDomainSnapshotCreateXML', 'virDomainFSThaw'
-LIBVIRTD = pytest.mark.parametrize('house', [pytest.param('libvirtd', marks=pytest.mark.root)], indirect=True, scope='module')
+LIBVIRTD = pytest.mark.below('libvirtd')
 HOLD = 'while [ ! -e /run/go ]; do usleep 10000; done; rm /run/go'
 ERROR = 'org.virtask1.Error.'
 
@@ -21,10 +20,10 @@ def start_house(scratch, kind):
     return House(scratch, kind, environment=Daemon.stop_points(scratch))
 
 
-@pytest.fixture(params=['embed', pytest.param('libvirtd', marks=pytest.mark.root)], scope='module')
-def house(request):
+@pytest.fixture(scope='module')
+def house(below):
     with Scratch() as scratch:
-        yield start_house(scratch, request.param)
+        yield start_house(scratch, below)
 
 
 @pytest.fixture(scope='module')

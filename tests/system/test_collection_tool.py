@@ -7,27 +7,15 @@ import select
 import signal
 
 import pytest
-from harness import Scratch
 from harness.process import TIMEOUT
-from qemu_house import House
-from tool import FAILED, NOT_FOUND, STATE, USAGE, Tool, undated
+from tool import FAILED, NOT_FOUND, STATE, USAGE, undated
+
+pytestmark = pytest.mark.below('embed')
 
 GUESTS = ('web', 'db')
 NOBODY = '6695eb01-f6a4-8304-79aa-97f2502e193f'
 
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope='module')
-def house():
-    """On embed alone: what is below makes no difference to the tool."""
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
-
-
-@pytest.fixture(scope='module')
-def tool(house):
-    return Tool(house)
 
 
 @pytest.fixture(scope='module')

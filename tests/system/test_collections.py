@@ -4,8 +4,10 @@
 import uuid
 
 import pytest
-from harness import MANAGER, ROOT, Scratch
-from qemu_house import House, Snapshots, variant
+from harness import MANAGER, ROOT
+from qemu_house import Snapshots, variant
+
+pytestmark = pytest.mark.below('embed')
 
 COLLECTIONS = f'{ROOT}/collection'
 MACHINES, OF_COLLECTIONS = 0, 1
@@ -52,12 +54,6 @@ def group(house, path):
 def do(house, path, method):
     task = house.client.call(path, 'SnapshotCollection', method, 'a{sv}', {})
     return house.client.wait_task(task)
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
 
 
 @pytest.fixture(scope='module')

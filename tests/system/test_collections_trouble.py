@@ -4,20 +4,14 @@
 import time
 
 import pytest
-from harness import Scratch
 from harness.namespace import Namespace
 from harness.source import LONG
-from qemu_house import BIG, House, Moments, Snapshots
+from qemu_house import BIG, RESTARTED, House, Moments, Snapshots
 from test_collections import STANDARD, Collection, assert_no_snapshots, assert_runs, do, group
 
-RESTARTED = 'org.virtask1.Error.ServiceRestarted'
+pytestmark = pytest.mark.below('embed')
+
 KILLS = 10 if LONG else 1  # of each: create, apply, destroy
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
 
 
 @pytest.fixture(scope='module')

@@ -1,48 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Exports of real machines: what is in them, who may have them, and that there is a whole one or none."""
 
-import hashlib
-import itertools
 import json
 import os
-import pathlib
 import signal
 
 import pytest
-from exports import begin, begin_halfway, export, fail, go_on, sources, variants, verify, written_to
-from harness import Scratch
-from qemu_house import House, Snapshots, run, second_disk
+from exports import begin, begin_halfway, digests, export, fail, go_on, new_machine, sources, variants, verify, write, written_to
+from qemu_house import DISKS, run
 
-FULL, DISKS = 2, 3
-
-numbers = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
+pytestmark = pytest.mark.below('embed')
 
 
 @pytest.fixture
 def machine(house):
-    """A new one that is off, with a second disk that holds something."""
-    name = f'export{next(numbers)}x'
-    machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=second_disk(house.scratch, name, '64M')))
-    write(machine, 1)
-    return machine
-
-
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'to{next(numbers)}'
-    path.mkdir()
-    return path
-
-
-def write(machine, pattern):
-    path, form = machine.images()['hdb']
-    run('qemu-io', '-f', form, '-c', f'write -P {pattern} {pattern}M 1M', path)
+    return new_machine(house)
 
 
 def assert_holds(bundle, image, pattern):
@@ -259,10 +231,6 @@ def large(house, machine):
     run('qemu-img', 'resize', '-q', '-f', form, path, '1G')
     run('qemu-io', '-f', form, '-c', 'write -P 7 64M 192M', path)
     return machine
-
-
-def digests(machine):
-    return {path: hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path, _ in machine.images().values()}
 
 
 def test_one_that_is_cancelled_leaves_nothing(house, large, directory):

@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Exports of snapshots: of one, and of those of a whole collection, which are all there in the end or not at all."""
 
-import itertools
 
 import pytest
-from exports import begin_halfway, go_on, variants, verify
-from harness import MANAGER, ROOT, Scratch
-from qemu_house import House, Snapshots, run, second_disk
+from exports import begin_halfway, go_on, numbers, variants, verify
+from harness import MANAGER, ROOT
+from qemu_house import Snapshots, run, second_disk
 
-DISKS, STANDARD = 3, 1
+pytestmark = pytest.mark.below('embed')
 
-numbers = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
+STANDARD = 1
 
 
 @pytest.fixture(scope='module')
@@ -47,13 +40,6 @@ def group(house, pair):
         assert machine.paths == []
         machine.assert_whole()
     house.client.call(collection, 'Collection', 'Destroy')
-
-
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'to{next(numbers)}'
-    path.mkdir()
-    return path
 
 
 def begin(house, group, directory, **settings):

@@ -3,66 +3,23 @@
 T11). There is a whole bundle or nothing, the task says which, and the images are what they were, bit for bit."""
 
 import contextlib
-import itertools
 import os
 import pathlib
-import random
 import signal
 import subprocess
 import time
 
 import pytest
-from exports import begin, begin_halfway, export, fail, go_on, verify, workers
-from harness import BUILD, Scratch
+from exports import begin, begin_halfway, digests, export, fail, go_on, new_machine, verify, workers
 from harness.source import LONG
-from qemu_house import House, Moments, Snapshots, run, second_disk
-from test_export import DISKS, digests, write
-from test_snapshots_interruptions import RESTARTED, Armed
+from interruptions import DATA_MIB, check_end, clear, die_after_steps, house, large, machine, small  # pylint: disable=unused-import
+from qemu_house import DISKS, Moments, run
 
 KILLS = 100 if LONG else 3  # of either
-STEPS = int(os.environ.get('VIRTASK_STEPS', 0 if LONG else 4))  # 0: all
 SIZES = 32 if LONG else 6
-DATA_MIB = 1024 if LONG else 192
-REMOVED_SECONDS = 2  # after the start of the next daemon
 TRIES = 5
-ENOUGH = 10000  # inodes
 
 pytestmark = pytest.mark.root
-
-numbers = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        # A file system of any size; the daemon sees only what is mounted before it starts.
-        (scratch / 'small').mkdir()
-        run('mount', '-t', 'tmpfs', '-o', f'nr_inodes={ENOUGH}', 'small', scratch / 'small')
-        scratch.callback(run, 'umount', '--lazy', scratch / 'small')
-        yield House(scratch, 'embed', environment={
-            'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(scratch / 'armed'),
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
-
-
-def new_machine(house, name):
-    machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=second_disk(house.scratch, name)))
-    write(machine, 1)
-    return machine
-
-
-@pytest.fixture(scope='module')
-def machine(house):
-    return new_machine(house, 'web1')
-
-
-@pytest.fixture(scope='module')
-def large(house):
-    """With so much data that there is a middle."""
-    machine = new_machine(house, 'large')
-    path, form = machine.images()['hdb']
-    run('qemu-img', 'resize', '-q', '-f', form, path, '4G')
-    run('qemu-io', '-f', form, '-c', f'write -P 7 64M {DATA_MIB}M', path)
-    return machine
 
 
 @pytest.fixture(scope='module')
@@ -76,51 +33,16 @@ def merged(house):
     return machine, {'CopySnapshotConfiguration': 2, 'SnapshotVirtualSystem': machine.take(DISKS, ElementName='second'), 'BackupIntent': 1}
 
 
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'to{next(numbers)}'
-    path.mkdir()
-    yield path
-    run('rm', '-r', path)
-
-
-def check(machine, directory, task, before):
-    """The truth, and nothing but a whole bundle; answers the name of the result, or None of a task that has never been."""
-    left = [path.name for path in directory.iterdir()]
-    assert left in ([], [machine.guest.name])
-    if left:
-        verify(directory / machine.guest.name)
-    assert digests(machine) == before
-    if task is None or task not in machine.client.objects():
-        assert not left
-        return None
-    properties = machine.client.get_all(task, 'Task')
-    assert properties['ErrorName'] == ('' if left else RESTARTED), properties
-    return properties['ResultName']
-
-
-def clear(directory):
-    for path in directory.iterdir():
-        run('rm', '-r', path)
-
-
 # --- Death ---
 
+def check(machine, directory, task, before):
+    return check_end(machine, directory, task, before, directory / machine.guest.name, verify)
+
+
 def test_the_daemon_dies_after_a_step(house, machine, directory):
-    armed, before = Armed(house), digests(machine)
-    armed.arm(0)
-    export(machine, directory)
-    armed.disarm()
-    total = armed.count()
-    clear(directory)
-    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
-    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS or total, total))
-    print(f'{total} steps, seed {seed}, dies after {chosen}')
-    for number in chosen:
-        task = armed.die(number, lambda: begin(machine, directory))
-        if task and task in house.client.objects():
-            house.client.wait_task(task, REMOVED_SECONDS)
-        print(f'step {number}: {check(machine, directory, task, before)}')
+    before = digests(machine)
+    for task in die_after_steps(house, lambda: begin(machine, directory), lambda _: clear(directory)):
+        print(check(machine, directory, task, before))
         clear(directory)
     verify(export(machine, directory))
 
@@ -148,7 +70,6 @@ def test_killed_at_a_random_moment(house, large, directory, victim):
         if victim == 'daemon':
             house.daemon.kill()
             house.daemon.start()
-            house.client.wait_task(task, REMOVED_SECONDS)
         else:
             for pid in workers(house):
                 os.kill(pid, signal.SIGKILL)
@@ -228,18 +149,6 @@ def test_what_merges_is_killed(house, merged, directory, victim):
 
 
 # --- A disk that is full ---
-
-@pytest.fixture
-def small(house):
-    """Sets the size of the file system, and its number of inodes."""
-    path = house.scratch / 'small'
-
-    def resize(size, inodes=ENOUGH):
-        run('mount', '-o', f'remount,size={size},nr_inodes={inodes}', path)
-        return path
-    yield resize
-    clear(path)
-
 
 def test_a_disk_of_any_size(machine, small):
     before = digests(machine)

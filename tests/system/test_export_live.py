@@ -1,26 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Exports of machines that run: they run on, what is exported is of one moment, and nothing is left of it."""
 
-import itertools
 import os
 import signal
 import subprocess
 
 import pytest
-from exports import begin, begin_halfway, export, fail, go_on, sources, variants, verify
+from exports import begin, begin_halfway, count_in, export, fail, go_on, numbers, sources, variants, verify
 from harness import Embed, LinuxGuest, Scratch
-from qemu_house import House, Snapshots, run, second_disk
+from qemu_house import DISKS, FULL, Snapshots, run, second_disk
+
+pytestmark = pytest.mark.below('embed')
 
 CRASH, SAVED, APPLICATION = 0, 1, 2
-FULL, DISKS = 2, 3
-
-numbers = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
 
 
 @pytest.fixture
@@ -38,19 +30,6 @@ def machine(house):
     assert machine.paths == []
     machine.assert_whole()
     house.do(guest, 'TurnOff')
-
-
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'to{next(numbers)}'
-    path.mkdir()
-    return path
-
-
-def count_in(path, form):
-    """What the guest had written to the disk."""
-    words = run('qemu-io', '-rU', '-f', form, '-c', 'read -v 512 512', path).split()
-    return int.from_bytes(bytes(int(byte, 16) for byte in words[5:9]), 'little')
 
 
 def test_the_guest_runs_on(machine, directory):

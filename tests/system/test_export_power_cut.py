@@ -8,13 +8,12 @@ import random
 import pytest
 from bundles import NAME, PARTIAL, Sources, remove, verify, write
 from exports import begin as begin_export
+from exports import digests
 from exports import verify as verify_all
+from exports import write as write_pattern
 from harness import Kept, PowerScratch, replay
 from harness.source import LONG, rows
-from qemu_house import House, Snapshots, second_disk
-from test_export import digests
-from test_export import write as write_image
-from test_snapshots_interruptions import RESTARTED
+from qemu_house import RESTARTED, House, Snapshots, second_disk
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not os.access('/dev/fuse', os.R_OK), reason='needs FUSE')]
 
@@ -72,7 +71,7 @@ class Power:
         self.directory.mkdir()
         self.house = House(scratch, 'embed', environment=scratch.environment)
         self.machine = Snapshots(self.house, self.house.register('web1', boot=False, memory=32, devices=second_disk(scratch, 'web1')))
-        write_image(self.machine, 1)
+        write_pattern(self.machine, 1)
         self.images = digests(self.machine)
         begin = scratch.position
         self.task = begin_export(self.machine, self.directory)

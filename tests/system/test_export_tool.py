@@ -16,10 +16,12 @@ import tarfile
 
 import pytest
 from exports import data_of, stop, workers
-from harness import BUILD, Scratch
+from harness import BUILD
 from harness.process import TIMEOUT
-from qemu_house import House, run, second_disk
-from tool import CANCELLED, DENIED, FAILED, NOT_FOUND, STATE, USAGE, Tool
+from qemu_house import run, second_disk
+from tool import CANCELLED, DENIED, FAILED, NOT_FOUND, STATE, USAGE
+
+pytestmark = pytest.mark.below('embed')
 
 LARGE = 256 << 20
 numbers = itertools.count(1)
@@ -27,18 +29,6 @@ numbers = itertools.count(1)
 SETTINGS = ['CopySnapshotConfiguration', 'SnapshotVirtualSystem', 'CopyVmStorage', 'CopyVmRuntimeInformation', 'CreateVmExportSubdirectory',
             'CaptureLiveState', 'BackupIntent', 'DifferentialBackupBase', 'ExcludedVirtualHardDisks', 'ExportForLiveMigration',
             'DisableDifferentialOfIgnoredStorage']
-
-
-@pytest.fixture(scope='module')
-def house():
-    """On embed alone: what is below makes no difference to the tool."""
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
-
-
-@pytest.fixture(scope='module')
-def tool(house):
-    return Tool(house)
 
 
 @pytest.fixture(scope='module')
@@ -53,13 +43,6 @@ def large(house):
     machine = house.register('large', boot=False, memory=32, devices=second_disk(house.scratch, 'large', '1G'))
     run('qemu-io', '-f', 'qcow2', '-c', f'write -P 7 0 {LARGE}', house.scratch / 'large-data.qcow2')
     return machine
-
-
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'to{next(numbers)}'
-    path.mkdir()
-    return path
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Imports of differences: a machine with the very disks of that moment, put together of several exports, or nothing."""
 
-import itertools
 import json
 import os
 import pathlib
@@ -9,15 +8,15 @@ import shutil
 import signal
 
 import pytest
-from exports import export, go_on, verify, workers
+from exports import export, go_on, numbers, verify, workers
 from gi.repository import GLib
-from harness import BusError, Scratch
+from harness import BusError
 from harness.source import BRIEF, LONG, rows
-from qemu_house import House, Snapshots, run, second_disk
-from test_export import DISKS, FULL
-from test_import import Imported, begin, damage, delete, edit, everything, fail, import_, replace_by_link, sign
+from imports import begin, damage, delete, edit, everything, fail, import_, imported_by, remove, replace_by_link, sign
+from qemu_house import DISKS, FULL, Snapshots, run, second_disk
 
-numbers = itertools.count()
+pytestmark = pytest.mark.below('embed')
+
 BACKUP = {'CopySnapshotConfiguration': 3, 'CreateVmExportSubdirectory': False}
 NAMES = ['full', 'one', 'two', 'three']
 
@@ -64,24 +63,6 @@ def assert_same(back, wanted):
     for target, (path, form) in wanted.items():
         run('qemu-img', 'compare', '-f', form, '-F', images[target][1], path, images[target][0])
         assert {(back.directory / name).exists() for name in chain_of(*images[target])} == {True}
-
-
-def remove(back):
-    delete(back)
-    shutil.rmtree(back.directory)
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
-
-
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'bundles{next(numbers)}'
-    path.mkdir()
-    return path
 
 
 class Chain:
@@ -368,7 +349,7 @@ def begin_halfway(house, bundles, number):
                 os.kill(pid, signal.SIGSTOP)
                 return task, pid
             house.pass_time(0.001)  # nobody tells of that
-        remove(Imported(house, house.client.wait_task(task)['ResultObject']))
+        remove(imported_by(house, task))
     raise AssertionError('always too late')
 
 

@@ -5,17 +5,15 @@ What is imported is a machine with all there can be, and a difference with the e
 import dataclasses
 import os
 import random
-import shutil
 
 import pytest
-from harness import BUILD, MANAGER, Kept, PowerScratch, Scratch, replay
+from exports import export, new_machine, write
+from harness import MANAGER, Kept, PowerScratch, replay
 from harness.source import LONG
-from qemu_house import House, Moments, Snapshots, run, second_disk
-from test_export import DISKS, FULL, export, write
-from test_import import Imported, begin, everything
-from test_snapshots_interruptions import RESTARTED, Armed
+from imports import Imported, begin, everything, imported_by, remove
+from interruptions import die_after_steps, house  # pylint: disable=unused-import
+from qemu_house import DISKS, FULL, RESTARTED, House, Moments, Snapshots, run, second_disk
 
-STEPS = int(os.environ.get('VIRTASK_STEPS', 60 if LONG else 3))
 KILLS = 100 if LONG else 1
 CUTS = int(os.environ.get('VIRTASK_CUTS', 0 if LONG else 3))  # 0: all
 
@@ -62,8 +60,7 @@ class Difference(Case):
 
 
 def make_whole(house):
-    machine = Snapshots(house, house.register('travels', boot=False, memory=32, devices=second_disk(house.scratch, 'travels')))
-    write(machine, 1)
+    machine = new_machine(house, 'travels')
     machine.take(DISKS, ElementName='first')
     write(machine, 2)
     house.do(machine.guest, 'Startup')
@@ -109,19 +106,10 @@ def check(house, case, task, before, may_be_forgotten=False):
     if machines:
         machine = Imported(house, machines[0])
         case.assert_whole(house, machine)
-        house.do(machine.guest, 'Delete')
-        shutil.rmtree(machine.directory)
+        remove(machine)
     files, machines_after = everything(house)
     assert (files ^ before[0], machines_after) == (set(), before[1])
     return bool(machines)
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed', environment={
-            'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(scratch / 'armed'),
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
 
 
 @pytest.fixture(scope='module', params=MAKE)
@@ -129,34 +117,11 @@ def case(request, house):
     return MAKE[request.param](house)
 
 
-def remove_machine(house, task):
-    machine = Imported(house, house.client.wait_task(task)['ResultObject'])
-    house.do(machine.guest, 'Delete')
-    shutil.rmtree(machine.directory)
-
-
 def test_dies_after_a_step(house, case):
-    armed = Armed(house)
     (house.below.root / 'images').mkdir(exist_ok=True)
     before = everything(house)
-    armed.arm(0)
-    task = case.begin(house)
-    house.client.wait_task(task)
-    armed.disarm()
-    total = armed.count()
-    remove_machine(house, task)
-    assert everything(house) == before
-    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
-    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS, total))
-    if 'VIRTASK_STEP' in os.environ:
-        chosen = [int(number) for number in os.environ['VIRTASK_STEP'].split(',')]
-    print(f'{total} steps, seed {seed}, dies after {chosen}')
-    done = 0
-    for number in chosen:
-        print(f'step {number}')
-        task = armed.die(number, lambda: case.begin(house))
-        done += check(house, case, task, before)
-    print(f'{done} of {len(chosen)} were there')
+    done = [check(house, case, task, before) for task in die_after_steps(house, lambda: case.begin(house), lambda task: remove(imported_by(house, task)))]
+    print(f'{sum(done)} of {len(done)} were there')
 
 
 def test_killed_at_random_moments(house, case):
@@ -164,7 +129,7 @@ def test_killed_at_random_moments(house, case):
     task = case.begin(house)
     properties = house.client.wait_task(task)
     duration = (properties['EndTime'] - properties['StartTime']) / 1e6
-    remove_machine(house, task)
+    remove(imported_by(house, task))
     moments = Moments('import', KILLS)
     for part in moments:
         task = case.begin(house)

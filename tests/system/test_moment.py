@@ -4,17 +4,11 @@
 import time
 
 import pytest
-from harness import Scratch
 from harness.source import LONG
-from qemu_house import House
 from spy import spied
 from test_collections import Collection, assert_no_snapshots, assert_runs, do
 
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
+pytestmark = pytest.mark.below('embed')
 
 
 @pytest.fixture(scope='module')

@@ -1,37 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Packages of other products (.ova) as tasks: what is in them is what the machine has, and there is a whole one or none."""
 
-import itertools
 import os
 import signal
 
 import pytest
-from exports import workers, written_to
-from harness import Scratch
-from packages import CPUS, DISK, IDE, MEMORY, Package, begin, export, fail, refused
-from qemu_house import House, Snapshots, run, second_disk
-from test_export import digests, write
-from test_export_live import count_in
+from exports import count_in, digests, fill, new_machine, workers, write, written_to
+from packages import CPUS, DISK, IDE, MEMORY, begin, export, fail, refused
+from qemu_house import DISKS, run
 
-FULL, DISKS = 2, 3
+pytestmark = pytest.mark.below('embed')
+
 CRASH, SAVED, APPLICATION = 0, 1, 2
-
-numbers = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
 
 
 @pytest.fixture
 def machine(house):
-    """A new one that is off, with a second disk that holds something."""
-    name = f'package{next(numbers)}x'
-    machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=second_disk(house.scratch, name, '64M')))
-    write(machine, 1)
-    return machine
+    return new_machine(house)
 
 
 @pytest.fixture
@@ -48,23 +33,9 @@ def running(house, machine):
 
 
 @pytest.fixture
-def directory(house):
-    path = house.scratch / f'to{next(numbers)}'
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def large(machine):
     fill(machine)
     return machine
-
-
-def fill(machine):
-    """With 128 MiB of data, so that there is a middle."""
-    path, form = machine.images()['hdb']
-    run('qemu-img', 'resize', '-q', '-f', form, path, '1G')
-    run('qemu-io', '-f', form, '-c', 'write -P 7 64M 128M', path)
 
 
 def wait_half(machine, path, **settings):

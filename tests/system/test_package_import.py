@@ -2,38 +2,22 @@
 """Packages become machines: with the disks that are in them and nothing of the host, or there is nothing."""
 
 import io
-import itertools
 import os
-import shutil
 import signal
 import tarfile
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from exports import workers
+from exports import fill, new_machine, numbers, workers
 from gi.repository import GLib
-from harness import MANAGER, Scratch
+from harness import MANAGER
+from imports import Imported, begin, delete, everything, fail, import_, remove
 from packages import export
-from qemu_house import House, Snapshots, run, second_disk
-from test_export import write
-from test_import import Imported, everything
-from test_package import fill
+from qemu_house import Snapshots, run
 
-numbers = itertools.count()
+pytestmark = pytest.mark.below('embed')
+
 MIB = 1 << 20
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
-
-
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'packages{next(numbers)}'
-    path.mkdir()
-    return path
 
 
 @pytest.fixture
@@ -41,36 +25,9 @@ def machine(house):
     return new_machine(house)
 
 
-def new_machine(house):
-    """One that is off, with a second disk that holds something."""
-    name = f'into{next(numbers)}x'
-    machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=second_disk(house.scratch, name, '64M')))
-    write(machine, 1)
-    return machine
-
-
 @pytest.fixture
 def package(machine, directory):
     return export(machine, directory / 'web.ova')
-
-
-def begin(house, path, **options):
-    """The task."""
-    return house.client.call(MANAGER, 'Manager', 'ImportPackage', 'sa{sv}', str(path),
-                             {key: GLib.Variant({bool: 'b', str: 's'}[type(value)], value) for key, value in options.items()})
-
-
-def import_(house, path, **options):
-    properties = house.client.wait_task(begin(house, path, **options))
-    assert properties['ResultName'] == 'success', properties['ErrorDescription']
-    return Imported(house, properties['ResultObject'])
-
-
-def fail(house, path, **options):
-    """The name of the task's error, and its text."""
-    properties = house.client.wait_task(begin(house, path, **options))
-    assert properties['ErrorName'], properties
-    return properties['ErrorName'].rpartition('.')[2], properties['ErrorDescription']
 
 
 def definition_of(machine):
@@ -82,13 +39,6 @@ def emulate(machine):
     text = definition_of(machine).replace("type='kvm'", "type='qemu'").replace("mode='host-model'", "mode='maximum'")
     machine.client.call(machine.guest.path, 'VirtualMachine', 'Unregister')
     machine.client.call(MANAGER, 'Manager', 'RegisterVirtualMachine', 'sa{sv}', text, {})
-
-
-def delete(machine):
-    """Images stay when a machine is deleted."""
-    machine.house.do(machine.guest, 'Delete')
-    if isinstance(machine, Imported):
-        shutil.rmtree(machine.directory)
 
 
 # --- There and back ---
@@ -107,7 +57,7 @@ def test_a_machine_comes_back(house, machine, package):
     with back.line() as line:
         assert line.wait_tick() >= 0
     house.do(back.guest, 'TurnOff')
-    delete(back)
+    remove(back)
 
 
 def test_the_name_is_that_in_the_package(house, machine, package):
@@ -210,7 +160,7 @@ def test_one_of_another_product(house, directory):
     assert root.find('.//interface').get('type') == 'user'
     assert root.find('os').get('firmware') is None
     assert any("'VM Network'" in text for _, _, text in house.client.call(task, 'Task', 'GetLog', 'u', 0))
-    delete(back)
+    remove(back)
 
 
 # --- What is refused ---
@@ -268,7 +218,7 @@ def test_what_a_package_calls_things_is_only_text(house, directory, text):
     escaped = text.replace('&', '&amp;').replace('<', '&lt;').replace("'", '&apos;')
     back = import_(house, pack(directory, network=escaped), Name='plain')
     assert len(back.images()) == 2
-    delete(back)
+    remove(back)
     if text != '&amp;':
         assert fail(house, pack(directory, name=escaped))[0] == 'NameInvalidChar'
 
@@ -330,4 +280,4 @@ def test_a_killed_daemon_leaves_nothing(house, large):
     house.daemon.start()
     assert house.client.wait_task(task)['ErrorName'] == 'org.virtask1.Error.ServiceRestarted'
     assert everything(house) == before
-    delete(import_(house, large, Name='new'))
+    remove(import_(house, large, Name='new'))

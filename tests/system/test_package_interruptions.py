@@ -3,22 +3,19 @@
 the task says which, and the images are what they were. The houses are those of the exports."""
 
 import os
-import random
 import signal
 import time
 
+import imports
 import pytest
-from exports import workers
+from exports import digests, workers
 from harness import MANAGER
 from harness.source import LONG
+from imports import everything, imported_by
+from interruptions import (DATA_MIB, ENOUGH, check_end, clear, die_after_steps, house, large, machine,  # pylint: disable=unused-import
+                           small)
 from packages import Package, begin, export, fail
-from qemu_house import Moments, run
-from test_export import digests
-from test_export_interruptions import (DATA_MIB, ENOUGH, REMOVED_SECONDS, STEPS, clear, directory, house, large, machine,  # pylint: disable=unused-import
-                                       small)
-from test_import import Imported, everything
-from test_package_import import begin as begin_import, delete, fail as fail_import, import_
-from test_snapshots_interruptions import RESTARTED, Armed
+from qemu_house import RESTARTED, Moments, run
 
 KILLS = 100 if LONG else 1  # of either
 SIZES = 16 if LONG else 4
@@ -29,35 +26,13 @@ pytestmark = pytest.mark.root
 
 
 def check(machine, directory, task, before):
-    """The truth, and nothing but a whole package; answers the name of the result, or None of a task that has never been."""
-    left = [path.name for path in directory.iterdir()]
-    assert left in ([], [NAME])
-    if left:
-        Package(directory / NAME)
-    assert digests(machine) == before
-    if task is None or task not in machine.client.objects():
-        assert not left
-        return None
-    properties = machine.client.get_all(task, 'Task')
-    assert properties['ErrorName'] == ('' if left else RESTARTED), properties
-    return properties['ResultName']
+    return check_end(machine, directory, task, before, directory / NAME, Package)
 
 
 def test_the_daemon_dies_after_a_step(house, machine, directory):
-    armed, before = Armed(house), digests(machine)
-    armed.arm(0)
-    export(machine, directory / NAME)
-    armed.disarm()
-    total = armed.count()
-    clear(directory)
-    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
-    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS or total, total))
-    print(f'{total} steps, seed {seed}, dies after {chosen}')
-    for number in chosen:
-        task = armed.die(number, lambda: begin(machine, directory / NAME))
-        if task and task in house.client.objects():
-            house.client.wait_task(task, REMOVED_SECONDS)
-        print(f'step {number}: {check(machine, directory, task, before)}')
+    before, path = digests(machine), directory / NAME
+    for task in die_after_steps(house, lambda: begin(machine, path), lambda _: path.unlink()):
+        print(check(machine, directory, task, before))
         clear(directory)
 
 
@@ -81,7 +56,6 @@ def test_killed_at_a_random_moment(house, large, directory, duration, victim):
         if victim == 'daemon':
             house.daemon.kill()
             house.daemon.start()
-            house.client.wait_task(task, REMOVED_SECONDS)
             check(large, directory, task, before)
         else:
             for pid in workers(house):
@@ -129,26 +103,16 @@ def test_a_disk_that_gets_full(house, large, small):
 def test_the_daemon_dies_after_a_step_of_an_import(house, machine, directory):
     package = export(machine, directory / NAME).path
     (house.below.root / 'images').mkdir(exist_ok=True)
-    armed, before = Armed(house), everything(house)
-    armed.arm(0)
-    back = import_(house, package, Name='back')
-    armed.disarm()
-    total = armed.count()
-    delete(back)
-    assert everything(house) == before
-    seed = int(os.environ.get('VIRTASK_SEED', random.SystemRandom().randrange(1 << 32)))
-    chosen = random.Random(seed).sample(range(1, total + 1), min(STEPS or total, total))
-    print(f'{total} steps, seed {seed}, dies after {chosen}')
-    for number in chosen:
-        task = armed.die(number, lambda: begin_import(house, package, Name='back'))
-        properties = house.client.wait_task(task) if task and task in house.client.objects() else {'ErrorName': None, 'ResultName': 'none'}
-        print(f'step {number}: {properties["ResultName"]}')
+    before = everything(house)
+    for task in die_after_steps(house, lambda: imports.begin(house, package, Name='back'), lambda task: imports.remove(imported_by(house, task))):
+        properties = house.client.wait_task(task) if task in house.client.objects() else {'ErrorName': None, 'ResultName': 'none'}
+        print(properties['ResultName'])
         assert properties['ErrorName'] in (None, '', RESTARTED), properties
         if properties['ResultName'] == 'success':
             house.client.wait(lambda: properties['ResultObject'] in house.client.get(MANAGER, 'Manager', 'VirtualMachines'), what='the machine')
-            back = Imported(house, properties['ResultObject'])
+            back = imported_by(house, task)
             assert_same(machine, back)
-            delete(back)
+            imports.remove(back)
         assert everything(house) == before
 
 
@@ -163,12 +127,12 @@ def test_no_room_for_an_import(house, large, directory, small):
     before = everything(house)
     for part in PARTS:
         path = small((DATA_MIB << 20) // part)
-        error, _ = fail_import(house, package, Name='back', StorageDirectory=str(path))
+        error, _ = imports.fail(house, package, Name='back', StorageDirectory=str(path))
         assert error == 'DiskFull' and not list(path.iterdir()), part
     assert everything(house) == before
     if not LONG:
         return
     path = small((DATA_MIB + 64) << 20)
-    back = import_(house, package, Name='back', StorageDirectory=str(path))
+    back = imports.import_(house, package, Name='back', StorageDirectory=str(path))
     assert_same(large, back)
     house.do(back.guest, 'Delete')

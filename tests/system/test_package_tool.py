@@ -5,35 +5,18 @@ import itertools
 import re
 
 import pytest
-from harness import Scratch
 from packages import Package
-from qemu_house import House, second_disk
-from tool import STATE, USAGE, Tool
+from qemu_house import second_disk
+from tool import STATE, USAGE
+
+pytestmark = pytest.mark.below('embed')
 
 numbers = itertools.count(1)
 
 
 @pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
-
-
-@pytest.fixture(scope='module')
-def tool(house):
-    return Tool(house)
-
-
-@pytest.fixture(scope='module')
 def machine(house):
     return house.register('web', boot=False, memory=32, devices=second_disk(house.scratch, 'web', '64M'))
-
-
-@pytest.fixture
-def directory(house):
-    path = house.scratch / f'to{next(numbers)}'
-    path.mkdir()
-    return path
 
 
 def test_the_suffix_says_that_it_is_a_package(tool, machine, directory):

@@ -6,20 +6,10 @@ import re
 
 import pytest
 from exports import verify
-from harness import Scratch
-from qemu_house import House, Snapshots, run, second_disk
-from tool import FAILED, NOT_FOUND, USAGE, Tool, undated
+from qemu_house import Snapshots, run, second_disk
+from tool import FAILED, NOT_FOUND, USAGE, undated
 
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
-
-
-@pytest.fixture(scope='module')
-def tool(house):
-    return Tool(house)
+pytestmark = pytest.mark.below('embed')
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ import random
 import pytest
 from exports import variants, verify
 from gi.repository import GLib
-from harness import BUILD, MANAGER, ROOT, Scratch
+from harness import MANAGER, ROOT, Scratch
 from harness.source import LONG
-from qemu_house import Armed, House, Snapshots, second_disk
+from qemu_house import RESTARTED, Armed, Snapshots, armed_house, second_disk
 
 STANDARD, RECOVERY = 1, 2
 OLD, NOW = 0x11, 0x22
 STEPS = int(os.environ.get('VIRTASK_STEPS', 12 if LONG else 1))  # of each operation
-RESTARTED = 'org.virtask1.Error.ServiceRestarted'
 POINTS = 'ReferencePointCollection'
 
 numbers = itertools.count()
@@ -24,9 +23,7 @@ numbers = itertools.count()
 @pytest.fixture(scope='module')
 def house():
     with Scratch() as scratch:
-        yield House(scratch, 'embed', environment={
-            'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(scratch / 'armed'),
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
+        yield armed_house(scratch)
 
 
 @pytest.fixture(scope='module')

@@ -9,14 +9,12 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from exports import variants, verify
 from gi.repository import GLib
-from harness import BUILD, ROOT, Scratch
+from harness import ROOT, Scratch
 from harness.source import LONG, rows
-from qemu_house import Armed, House, Snapshots, run, second_disk
+from qemu_house import DISKS, RECOVERY, RESTARTED, Armed, House, Snapshots, armed_house, run, second_disk
 
-FULL, DISKS, RECOVERY = 2, 3, 32768
 OLD, NOW, LATER = 0x11, 0x22, 0x33
 STEPS = int(os.environ.get('VIRTASK_STEPS', 12 if LONG else 1))  # of each operation
-RESTARTED = 'org.virtask1.Error.ServiceRestarted'
 
 numbers = itertools.count()
 
@@ -24,9 +22,7 @@ numbers = itertools.count()
 @pytest.fixture(scope='module')
 def house():
     with Scratch() as scratch:
-        yield House(scratch, 'embed', environment={
-            'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(scratch / 'armed'),
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
+        yield armed_house(scratch)
 
 
 class Points(Snapshots):

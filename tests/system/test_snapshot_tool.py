@@ -8,10 +8,12 @@ import signal
 import subprocess
 
 import pytest
-from harness import ROOT, Scratch
+from harness import ROOT
 from harness.process import TIMEOUT
-from qemu_house import BIG, House
-from tool import CANCELLED, FAILED, NOT_FOUND, STATE, USAGE, Tool, undated
+from qemu_house import BIG
+from tool import CANCELLED, FAILED, NOT_FOUND, STATE, USAGE, undated
+
+pytestmark = pytest.mark.below('embed')
 
 # libvirt leaves a disk out that several machines write to.
 SHARED_DISK = """\
@@ -21,18 +23,6 @@ SHARED_DISK = """\
   <target dev="hdb" bus="ide"/>
   <shareable/>
 </disk>"""
-
-
-@pytest.fixture(scope='module')
-def house():
-    """On embed alone: what is below makes no difference to the tool."""
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
-
-
-@pytest.fixture(scope='module')
-def tool(house):
-    return Tool(house)
 
 
 @pytest.fixture

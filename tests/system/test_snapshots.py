@@ -5,12 +5,11 @@ they were."""
 import pytest
 from harness import Scratch
 from harness.source import LONG, rows
-from qemu_house import House, Snapshots, second_disk
+from qemu_house import DISKS, FULL, RECOVERY, House, Snapshots, second_disk
 
 # Each a machine; what its disks hold is told apart by patterns.
 KINDS = rows(('qcow2', 'raw', 'two', 'uefi'), ('raw', 'two', 'uefi'), ('two',))
 STATES = ('running', 'paused', 'turned-off', 'saved')
-FULL, DISKS, RECOVERY = 2, 3, 32768
 BEFORE, AFTER = 0x11, 0x22
 
 cells = []

@@ -4,24 +4,18 @@
 import os
 
 import pytest
-from harness import Scratch
-from qemu_house import House, Snapshots, second_disk
+from qemu_house import DISKS, Snapshots, second_disk
 from spy import spied
 
-FULL, DISKS = 2, 3
+pytestmark = pytest.mark.below('embed')
+
 OLD, NOW, LATER = 0x11, 0x22, 0x33
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
 
 
 @pytest.fixture
 def machine(house, request):
     """One that is off, with two branches: on the disk hdb "first" shows OLD, "second" NOW, and the machine, which lies on "first", LATER."""
-    name = request.node.name.removeprefix('test_')[:40]
+    name = request.node.originalname.removeprefix('test_')[:40]
     machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=second_disk(house.scratch, name)))
     machine.write(OLD, targets=['hdb'])
     machine.first = machine.take(DISKS, ElementName='first')

@@ -5,20 +5,14 @@ import itertools
 import pathlib
 
 import pytest
-from harness import Scratch
 from harness.source import LONG, rows
-from qemu_house import House, Snapshots, run, second_disk
+from qemu_house import DISKS, FULL, Snapshots, run, second_disk
 
-FULL, DISKS = 2, 3
+pytestmark = pytest.mark.below('embed')
+
 MIB = 64 if LONG else 1
 
 numbers = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
 
 
 @pytest.fixture

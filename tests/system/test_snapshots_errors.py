@@ -5,16 +5,10 @@ import subprocess
 
 import pytest
 from gi.repository import GLib
-from harness import Namespace, Scratch
-from qemu_house import House, Snapshots, run, second_disk
+from harness import Namespace
+from qemu_house import DISKS, FULL, House, Snapshots, run, second_disk
 
-FULL, DISKS = 2, 3
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
+pytestmark = pytest.mark.below('embed')
 
 
 @pytest.fixture(scope='module')

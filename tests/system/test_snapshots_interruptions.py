@@ -8,26 +8,21 @@ import random
 import time
 
 import pytest
-from harness import BUILD, BusError, Scratch
+from harness import BusError, Scratch
 from harness.source import LONG
-from qemu_house import BIG, Armed, House, Moments, Snapshots, second_disk
+from qemu_house import BIG, DISKS, FULL, RESTARTED, Armed, Moments, Snapshots, armed_house, second_disk
 
-FULL, DISKS = 2, 3
 ROUNDS = 20 if LONG else 2
 KILLS = 30 if LONG else 1
 STEPS = int(os.environ.get('VIRTASK_STEPS', 12 if LONG else 1))  # of each operation
 OLD, NOW = 0x11, 0x22
 numbers = itertools.count()
-RESTARTED = 'org.virtask1.Error.ServiceRestarted'
 
 
 @pytest.fixture(scope='module')
 def house():
     with Scratch() as scratch:
-        arm = scratch / 'armed'
-        yield House(scratch, 'embed', environment={
-            'LD_PRELOAD': str(BUILD / 'tests/crash-point.so'), 'VIRTASK_CRASH_ARM': str(arm),
-            'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
+        yield armed_house(scratch)
 
 
 @pytest.fixture(scope='module')

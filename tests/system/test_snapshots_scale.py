@@ -5,19 +5,14 @@ import time
 
 import pytest
 from gi.repository import Gio
-from harness import ROOT, Scratch
+from harness import ROOT
 from harness.source import LONG
-from qemu_house import House, Snapshots, run
+from qemu_house import DISKS, Snapshots, run
 
-DISKS = 3
+pytestmark = pytest.mark.below('embed')
+
 LINE, BRANCHES = (60, 140) if LONG else (12, 20)
 CHAIN_MAX = 100
-
-
-@pytest.fixture(scope='module')
-def house():
-    with Scratch() as scratch:
-        yield House(scratch, 'embed')
 
 
 def test_many_snapshots_are_made_and_listed(house):

@@ -6,10 +6,9 @@ import re
 import pytest
 from harness import MANAGER, ROOT, Scratch
 from harness.embed import end_qemu
-from qemu_house import House, Snapshots, run, second_disk
+from qemu_house import DISKS, FULL, House, Snapshots, run, second_disk
 
 pytestmark = pytest.mark.root
-FULL, DISKS = 2, 3
 OLD, NOW, LATER = 0x11, 0x22, 0x33
 
 
