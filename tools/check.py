@@ -26,6 +26,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[1]
 USER = 'nobody'  # the ordinary user, when root runs us
 LOG_LINES = 200
 FAILED = 'failed: '
+DEMO_FAILED = 'This did not hold: '
 
 BUILDS = {
     'gcc': (['-Dbuildtype=release', '-Db_ndebug=false'], {'CC': 'gcc'}),
@@ -250,7 +251,7 @@ class Check:
             text += [f'    {line}' for line in self.findings(path)]
         if count.failed:
             lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
-            names = [line for line in lines if line.startswith(FAILED)]  # first: who shows this may cut it
+            names = [line for line in lines if line.startswith((FAILED, DEMO_FAILED))]  # first: who shows this may cut it
             text += [f'    {line}' for line in [*names, *lines[-LOG_LINES:], f'-- {path}']]
         print('\n'.join(text), flush=True)
         return count
