@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The chunk list of a sparse file: digests of the pieces that hold data. What no chunk covers is
- * zeros. docs/EXPORT-FORMAT.md has the format of its text. */
+/* The chunk list of a sparse or large file: digests of the pieces that hold data. What no chunk
+ * covers is zeros. docs/EXPORT-FORMAT.md has the format of its text. */
 
 #include <glib.h>
 #include <stdbool.h>
@@ -13,6 +13,7 @@
 #define CHUNK_LENGTH  (UINT64_C(4) << 20)
 #define CHUNK_GAP     (UINT64_C(64) << 10) /* shorter holes are part of a chunk */
 #define SPARSE_LENGTH (UINT64_C(64) << 20) /* with holes of so many bytes a file is sparse */
+#define LARGE_LENGTH  (UINT64_C(1) << 30)  /* more than one thread can hash beside a copy */
 #define CHUNKS_MAX    500000U              /* of a file: 2 TB of data without a hole */
 
 typedef struct Chunk {

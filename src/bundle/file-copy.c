@@ -37,7 +37,7 @@ typedef struct Copier {
         const FileCopy *copy;
         ExtentList data;
         GArray *pieces; /* of Extent: a digest is made of each */
-        bool is_sparse; /* it gets, or has, a chunk list */
+        bool has_list;  /* it gets, or has, a chunk list */
         bool is_clone;  /* the target has the content already */
         bool by_hand;   /* the kernel does not copy from the one to the other */
         unsigned char *block;
@@ -299,9 +299,9 @@ static void cut_into_chunks(Copier *c) {
         split(c, begin, end);
 }
 
-/* A list that nobody could read is no list: the holes are hashed then. */
-static bool cut_as_sparse(Copier *c) {
-        if (c->data.size - c->data.data_length < SPARSE_LENGTH)
+/* A list that nobody could read is no list: all is one piece then. */
+static bool cut_for_list(Copier *c) {
+        if (c->data.size - c->data.data_length < SPARSE_LENGTH && c->data.size < LARGE_LENGTH)
                 return false;
         cut_into_chunks(c);
         if (c->pieces->len <= CHUNKS_MAX)
@@ -322,12 +322,12 @@ static void cut(Copier *c) {
         const FileDigest *expected = c->copy->expected;
 
         if (!expected)
-                c->is_sparse = cut_as_sparse(c);
+                c->has_list = cut_for_list(c);
         else if (expected->chunks) {
-                c->is_sparse = true;
+                c->has_list = true;
                 cut_as_expected(c, expected->chunks->chunks);
         }
-        if (!c->is_sparse)
+        if (!c->has_list)
                 add_piece(c, 0, c->data.size);
 }
 
@@ -385,7 +385,7 @@ static bool compare(const Copier *c, GError **error) {
 
 static void give_digest(const Copier *c, FileDigest *ret) {
         *ret = (FileDigest){.size = c->data.size};
-        if (!c->is_sparse) {
+        if (!c->has_list) {
                 ret->sha256 = g_strdup(c->digests->pdata[0]);
                 return;
         }
@@ -425,7 +425,7 @@ bool file_copy(const FileCopy *copy, FileDigest *ret, GError **error) {
                 c.is_clone = clone_file(copy);
                 ok = run(&c, error) &&
                      (!copy->expected || (compare(&c, error) &&
-                                                         (!c.is_sparse || check_rest(&c, error))));
+                                                         (!c.has_list || check_rest(&c, error))));
         }
         if (ok && ret)
                 give_digest(&c, ret);

@@ -22,7 +22,7 @@ typedef struct FileHooks {
 typedef struct FileDigest {
         uint64_t size;
         char *sha256;      /* of the whole file */
-        ChunkList *chunks; /* of a sparse one */
+        ChunkList *chunks; /* of one that is sparse or large */
 } FileDigest;
 
 typedef struct FileCopy {
@@ -37,9 +37,9 @@ typedef struct FileCopy {
 } FileCopy;
 
 /* The target has the size and the content of the source afterwards, and is on the disk. *ret (NULL:
- * not wanted) is the digest, with a chunk list if the file is sparse. INVALID_BUNDLE if the source
- * is not what is expected, FAILED if it gets shorter meanwhile, DISK_FULL, FILE_READ_ONLY,
- * CANCELLED if hooks->stop() ended it. */
+ * not wanted) is the digest, with a chunk list if the file is sparse or large. INVALID_BUNDLE if
+ * the source is not what is expected, FAILED if it gets shorter meanwhile, DISK_FULL,
+ * FILE_READ_ONLY, CANCELLED if hooks->stop() ended it. */
 bool file_copy(const FileCopy *copy, FileDigest *ret, GError **error);
 void file_digest_clear(FileDigest *digest);
 

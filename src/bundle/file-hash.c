@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A digest is a chain: no two threads can hash one piece. So a file of one piece has one thread,
- * and one of many has as many as there are processors, each with a piece of its own. */
+ * and one of many (a chunk list) has as many as there are processors, each with a piece of its own.
+ */
 
 #include "bundle/file-hash.h"
 

@@ -15,7 +15,8 @@
 static const char readme_title[] =
                 "This directory is an export of a virtual machine, made by virtask.\n"
                 "\n"
-                "    sha256sum -c SHA256SUMS     is it whole?\n";
+                "    sha256sum -c SHA256SUMS     is it whole?\n"
+                "    virtask verify DIRECTORY    the same, with the pieces of large images\n";
 
 static const char readme_usage[] = "    virsh define machine.xml    use it here, as it is\n";
 
@@ -35,6 +36,18 @@ static const char readme_elsewhere[] = "\n"
                                        "Disks that were not copied are overlays on images where "
                                        "they are (manifest.json has\n"
                                        "their paths as \"backing\"), or machine.xml names those.\n";
+
+static const char readme_chunks[] =
+                "\n"
+                "An image with a list beside it (IMAGE.chunks) has digests of its pieces there. "
+                "Without virtask\n"
+                "they are looked at with\n"
+                "\n"
+                "    tail -n +3 IMAGE.chunks | while read -r sum begin length; do\n"
+                "        tail -c +$((begin + 1)) IMAGE | head -c $length | sha256sum | grep -q "
+                "^$sum ||\n"
+                "            echo changed at $begin\n"
+                "    done\n";
 
 static const char readme_definition[] =
                 "\n"
@@ -116,6 +129,8 @@ static void add_readme(Planner *p, bool with_memory) {
         if (elsewhere)
                 g_string_append(text, readme_elsewhere);
         g_string_append(text, readme_definition);
+        if (request->storage)
+                g_string_append(text, readme_chunks);
         if (with_memory && !difference && request->snapshots != EXPORT_ONE_SNAPSHOT)
                 g_string_append(text, readme_memory);
         json_object_set_string_member(p->texts, "README", text->str);

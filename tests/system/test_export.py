@@ -3,7 +3,9 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 
 import pytest
 from exports import begin, begin_halfway, digests, export, fail, go_on, new_machine, sources, variants, verify, write, written_to
@@ -68,6 +70,22 @@ def test_a_saved_machine_goes_on_from_its_export(house, machine, directory):
     assert manifest['machine']['saved-state'] == 'state/saved'
     manifest = verify(export(machine, directory / 'without', CopyVmRuntimeInformation=False, CreateVmExportSubdirectory=False))
     assert manifest['machine']['saved-state'] is None
+
+
+def test_pieces_can_be_checked_without_virtask(machine, directory):
+    """As the README says."""
+    original, _ = machine.images()['hda']
+    os.truncate(original, 200 << 20)
+    run('qemu-io', '-f', 'raw', '-c', 'write -P 5 150M 10M', original)
+    bundle = export(machine, directory)
+    verify(bundle)
+    loop = re.search(r'looked at with\n\n((?: {4}.*\n)+)', (bundle / 'README').read_text(encoding='utf-8')).group(1).replace('IMAGE', 'disks/hda.raw')
+
+    def changed():
+        return subprocess.run(['bash', '-c', loop], cwd=bundle, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert changed() == ''
+    run('qemu-io', '-f', 'raw', '-c', 'write -P 6 155M 512', bundle / 'disks/hda.raw')
+    assert changed() == f'changed at {154 << 20}\n'
 
 
 def test_an_excluded_disk_is_not_copied(machine, directory):

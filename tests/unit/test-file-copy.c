@@ -147,6 +147,23 @@ static void a_sparse_file_has_chunks(void) {
         g_assert_cmpuint(chunk->length, ==, MIB);
 }
 
+/* Beside a copy of it one thread could not hash it in time. */
+static void a_large_file_has_chunks(void) {
+        auto_fd source = new_file();
+        g_auto(FileDigest) digest = {0};
+        g_autofree char *data = g_malloc0(MIB);
+
+        for (uint64_t offset = 0; offset < LARGE_LENGTH; offset += MIB)
+                g_assert_cmpint(pwrite(source, data, MIB, (off_t) offset), ==, MIB);
+        g_assert_true(file_copy(&(FileCopy){.source = source, .target = -1}, &digest, &error));
+        g_assert_null(digest.sha256);
+        g_assert_cmpuint(digest.chunks->chunks->len, ==, LARGE_LENGTH / CHUNK_LENGTH);
+        g_assert_cmpint(ftruncate(source, (off_t) LARGE_LENGTH - 1), ==, 0);
+        file_digest_clear(&digest);
+        g_assert_true(file_copy(&(FileCopy){.source = source, .target = -1}, &digest, &error));
+        g_assert_nonnull(digest.sha256);
+}
+
 static void a_file_of_nothing_but_a_hole_has_no_chunks(void) {
         auto_fd source = new_file();
         FileCopy copy = {.source = source, .target = -1};
@@ -348,6 +365,7 @@ int main(int argc, char **argv) {
         ADD(a_gentle_copy_is_the_same);
         ADD(short_holes_stay_and_are_hashed_as_zeros);
         ADD(a_sparse_file_has_chunks);
+        ADD(a_large_file_has_chunks);
         ADD(a_file_of_nothing_but_a_hole_has_no_chunks);
         if (g_test_slow())
                 ADD(more_chunks_than_a_list_can_have_are_none);
