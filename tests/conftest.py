@@ -12,12 +12,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / 'lib'))
 sys.dont_write_bytecode = True
 
 from harness import Bus, Client, Daemon, Embed, Scratch  # noqa: E402
-from harness.source import LONG  # noqa: E402
+from harness.source import BUILD, LONG  # noqa: E402
 
 LOG_LINES = 100
 
 
 def pytest_configure(config):
+    if (BUILD / 'virtask-bundle').exists():
+        (BUILD / 'virtask-bundle').chmod(0o711)  # as it is installed
     config.addinivalue_line('markers', 'root: needs root, for mount namespaces or other users')
     config.addinivalue_line('markers', 'below(kind): what is below the daemon; otherwise the tests run on each')
     config.addinivalue_line('markers', 'long: belongs to the full counts alone')

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bundle/digest.h"
+#include "util/digest.h"
 
 #define CHUNK_LENGTH  (UINT64_C(4) << 20)
 #define CHUNK_GAP     (UINT64_C(64) << 10) /* shorter holes are part of a chunk */

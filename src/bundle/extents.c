@@ -25,6 +25,10 @@ bool extent_list_read(int fd, ExtentList *ret) {
         *ret = (ExtentList){.data = g_array_new(FALSE, FALSE, sizeof(Extent))};
         if (fstat(fd, &st) < 0)
                 return false;
+        if (!S_ISREG(st.st_mode)) { /* a device has a size, but does not tell it here */
+                errno = EINVAL;
+                return false;
+        }
         ret->size = (uint64_t) st.st_size;
         while (begin < st.st_size) {
                 begin = lseek(fd, begin, SEEK_DATA);

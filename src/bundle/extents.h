@@ -17,8 +17,8 @@ typedef struct ExtentList {
         uint64_t data_length; /* the sum of all */
 } ExtentList;
 
-/* "errno" is set on failure, and *ret is empty. The file position is lost. Where the file system
- * knows no holes, all is data. */
+/* Of a regular file. "errno" is set on failure, and *ret is empty. The file position is lost. Where
+ * the file system knows no holes, all is data. */
 bool extent_list_read(int fd, ExtentList *ret);
 
 /* The first data in a part of the file, cut to it. false: there is none. */

@@ -11,6 +11,7 @@
 #include "bundle/reader.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/io.h"
 
 #define HEAD_BLOCK 65536U
 
@@ -23,29 +24,33 @@ typedef struct Extractor {
 } Extractor;
 
 static bool fail(int reason, const char *name, GError **error) {
-        g_set_error(error, VIRTASK_ERROR,
-                        reason == ENOSPC || reason == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                             : VIRTASK_ERROR_FAILED,
-                        "Failed to copy '%s': %s", name, g_strerror(reason));
-        return false;
+        return error_fail(error_of_errno(reason), error, "Failed to copy '%s': %s", name,
+                        g_strerror(reason));
 }
 
+static bool copy_data(int source, int target, Extent data) {
+        char block[HEAD_BLOCK];
+
+        for (uint64_t offset = data.begin, n; offset < data.end; offset += n) {
+                n = MIN(sizeof(block), data.end - offset);
+                if (!io_read(source, block, n, offset) || !io_write(target, block, n, offset))
+                        return false;
+        }
+        return true;
+}
+
+/* The holes of it take no memory. */
 static bool copy_head(
                 int source, int target, uint64_t head, const ManifestFile *file, GError **error) {
-        g_autofree char *data = g_malloc(HEAD_BLOCK);
-        uint64_t offset = 0;
+        g_auto(ExtentList) extents = {0};
+        Extent data;
 
-        while (offset < head) {
-                ssize_t n = pread(source, data, MIN(HEAD_BLOCK, head - offset), (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0 || (n > 0 && pwrite(target, data, (size_t) n, (off_t) offset) != n))
+        if (!extent_list_read(source, &extents))
+                return fail(errno, file->name, error);
+        for (uint64_t offset = 0; extent_list_find(&extents, offset, head, &data);
+                        offset = data.end)
+                if (!copy_data(source, target, data))
                         return fail(errno, file->name, error);
-                if (n == 0)
-                        break;
-                offset += (uint64_t) n;
-        }
         return ftruncate(target, (off_t) file->size) == 0 || fail(errno, file->name, error);
 }
 
@@ -74,22 +79,6 @@ static bool extract_file(Extractor *x, const ManifestFile *file, GError **error)
                 return true;
         g_prefix_error(error, "%s: ", file->name);
         return false;
-}
-
-static bool count(const Bundle *bundle, uint64_t *ret, GError **error) {
-        *ret = 0;
-        for (unsigned i = 0; i < bundle->manifest->files->len; i++) {
-                const ManifestFile *file = bundle->manifest->files->pdata[i];
-                g_auto(ExtentList) extents = {0};
-                auto_fd fd = bundle_open_file(bundle, file->name, error);
-
-                if (fd < 0)
-                        return false;
-                if (!extent_list_read(fd, &extents))
-                        return fail(errno, file->name, error);
-                *ret += extents.data_length;
-        }
-        return true;
 }
 
 static void on_copied(uint64_t bytes, void *userdata) {
@@ -127,7 +116,7 @@ bool bundle_extract(
         uint64_t total;
 
         x.file_hooks = (FileHooks){.stop = on_stop, .copied = on_copied, .userdata = &x};
-        if (!bundle || !count(bundle, &total, error))
+        if (!bundle || !bundle_measure(bundle, &total, error))
                 return false;
         hooks->total(total, hooks->userdata);
         for (unsigned i = 0; i < bundle->manifest->files->len; i++)

@@ -32,9 +32,12 @@
 #define WAIT_LONG    (G_USEC_PER_SEC / 10)
 #define REST_TIMES   4
 #define REST_MAX     (G_USEC_PER_SEC / 4)
+#define STOP_USEC    (G_USEC_PER_SEC / 20)
+#define HOLES_MAX    (UINT64_C(1) << 40) /* that are hashed: they take minutes */
 
 typedef struct Copier {
         const FileCopy *copy;
+        int from; /* the file that has the content: the target, once it is a clone */
         ExtentList data;
         GArray *pieces; /* of Extent: a digest is made of each */
         bool has_list;  /* it gets, or has, a chunk list */
@@ -49,22 +52,9 @@ typedef struct Copier {
         Extent this, before;     /* windows */
 } Copier;
 
-static VirtaskError code_of(int reason) {
-        switch (reason) {
-        case ENOSPC:
-        case EDQUOT:
-                return VIRTASK_ERROR_DISK_FULL;
-        case EROFS: /* a file system becomes so when it finds that it is broken */
-                return VIRTASK_ERROR_FILE_READ_ONLY;
-        default:
-                return VIRTASK_ERROR_FAILED;
-        }
-}
-
 static bool fail(int reason, GError **error) {
-        g_set_error(error, VIRTASK_ERROR, (int) code_of(reason), "Failed to copy a file: %s",
+        return error_fail(error_of_errno(reason), error, "Failed to copy a file: %s",
                         g_strerror(reason));
-        return false;
 }
 
 static bool is_to_stop(const Copier *c, GError **error) {
@@ -85,32 +75,35 @@ static void adapt_window(Copier *c, gint64 waited) {
                 c->window = MIN(c->window * 2, WINDOW_MAX);
 }
 
-/* A file system without it has more to do at the end. */
-static void sync_window(const Copier *c, Extent window, unsigned flags) {
-        if (window.end > window.begin)
-                (void) sync_file_range(c->copy->target, (off_t) window.begin,
-                                (off_t) (window.end - window.begin), flags);
+/* What could not be written is told once, to whoever waits for it first: fdatasync() would not know
+ * any more. A file system without it has more to do at the end. */
+static bool sync_window(const Copier *c, Extent window, unsigned flags) {
+        return window.begin == window.end ||
+               sync_file_range(c->copy->target, (off_t) window.begin,
+                               (off_t) (window.end - window.begin), flags) == 0 ||
+               errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP;
 }
 
-static void close_window(Copier *c) {
+static bool close_window(Copier *c) {
         gint64 begin = g_get_monotonic_time();
 
-        sync_window(c, c->this, SYNC_FILE_RANGE_WRITE);
-        sync_window(c, c->before,
-                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                        SYNC_FILE_RANGE_WAIT_AFTER);
+        if (!sync_window(c, c->this, SYNC_FILE_RANGE_WRITE) ||
+                        !sync_window(c, c->before,
+                                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                                        SYNC_FILE_RANGE_WAIT_AFTER))
+                return false;
         adapt_window(c, g_get_monotonic_time() - begin);
         c->before = c->this;
         c->filled = 0;
+        return true;
 }
 
-static void fill_window(Copier *c, uint64_t offset, uint64_t length) {
+static bool fill_window(Copier *c, uint64_t offset, uint64_t length) {
         if (c->filled == 0)
                 c->this.begin = offset;
         c->this.end = offset + length;
         c->filled += length;
-        if (c->filled >= c->window)
-                close_window(c);
+        return c->filled < c->window || close_window(c);
 }
 
 /* A step */
@@ -182,9 +175,7 @@ static bool write_step(Copier *c, uint64_t offset, uint64_t length) {
                 return false;
         if (!put_head(c, offset, length))
                 return false;
-        if (!c->is_clone)
-                fill_window(c, offset, length);
-        return true;
+        return c->is_clone || fill_window(c, offset, length);
 }
 
 static bool make_step(Copier *c, uint64_t offset, uint64_t length, GError **error) {
@@ -193,8 +184,8 @@ static bool make_step(Copier *c, uint64_t offset, uint64_t length, GError **erro
 
         if (is_to_stop(c, error))
                 return false;
-        (void) posix_fadvise(c->is_clone ? c->copy->target : c->copy->source,
-                        (off_t) (offset + AHEAD_LENGTH), (off_t) length, POSIX_FADV_WILLNEED);
+        (void) posix_fadvise(c->from, (off_t) (offset + AHEAD_LENGTH), (off_t) length,
+                        POSIX_FADV_WILLNEED);
         if (!write_step(c, offset, length))
                 return fail(errno, error);
         if (!file_hash_allow(c->hash, offset + length, length))
@@ -240,7 +231,7 @@ static bool check_zeros(Copier *c, Extent data, GError **error) {
                 n = MIN(BLOCK_LENGTH, data.end - offset);
                 if (is_to_stop(c, error))
                         return false;
-                if (!io_read(c->copy->source, block, n, offset))
+                if (!io_read(c->from, block, n, offset))
                         return fail(errno, error);
                 if (block[0] != 0 || memcmp(block, block + 1, n - 1) != 0) {
                         g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
@@ -357,6 +348,8 @@ static bool run(Copier *c, GError **error) {
 
         c->hash = file_hash_new(fd, &c->data, c->pieces);
         ok = write_all(c, &cause);
+        while (ok && !file_hash_wait(c->hash, STOP_USEC))
+                ok = !is_to_stop(c, &cause);
         c->digests = file_hash_end(c->hash, ok);
         if (cause) {
                 g_propagate_error(error, g_steal_pointer(&cause));
@@ -406,11 +399,13 @@ static bool clone_file(const FileCopy *copy) {
 static bool check_size(const Copier *c, GError **error) {
         const FileDigest *expected = c->copy->expected;
 
-        if (!expected || expected->size == c->data.size)
-                return true;
-        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
-                        "It does not have the size that it was written with");
-        return false;
+        if (expected && expected->size != c->data.size)
+                return error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                                "It does not have the size that it was written with");
+        if (expected && expected->sha256 && c->data.size - c->data.data_length > HOLES_MAX)
+                return error_fail(VIRTASK_ERROR_INVALID_BUNDLE, error,
+                                "It has larger holes than can be without a chunk list");
+        return true;
 }
 
 bool file_copy(const FileCopy *copy, FileDigest *ret, GError **error) {
@@ -418,11 +413,13 @@ bool file_copy(const FileCopy *copy, FileDigest *ret, GError **error) {
         bool ok;
 
         c.pieces = g_array_new(FALSE, FALSE, sizeof(Extent));
-        ok = extent_list_read(copy->source, &c.data) || fail(errno, error);
+        /* What is written to the source from now on is not in a clone. */
+        c.is_clone = clone_file(copy);
+        c.from = c.is_clone ? copy->target : copy->source;
+        ok = extent_list_read(c.from, &c.data) || fail(errno, error);
         ok = ok && check_size(&c, error);
         if (ok) {
                 cut(&c);
-                c.is_clone = clone_file(copy);
                 ok = run(&c, error) &&
                      (!copy->expected || (compare(&c, error) &&
                                                          (!c.has_list || check_rest(&c, error))));

@@ -8,10 +8,11 @@
 
 #include <errno.h>
 
-#include "bundle/digest.h"
+#include "util/digest.h"
 #include "util/io.h"
 
 #define BLOCK_LENGTH (UINT64_C(256) << 10) /* stays in a processor's cache */
+#define HOLE_LENGTH  (UINT64_C(16) << 20)
 #define AHEAD_MAX    (UINT64_C(256) << 20)
 #define THREADS_MAX  4U
 
@@ -26,6 +27,7 @@ struct FileHash {
         GCond more;  /* can be read */
         GCond less;  /* is left to be hashed */
         unsigned next_piece;
+        unsigned working;         /* threads */
         uint64_t readable;        /* the file is there up to here */
         uint64_t allowed, hashed; /* bytes of data */
         bool stops;
@@ -72,18 +74,27 @@ static bool hash_data(
         return true;
 }
 
+static bool hash_hole(FileHash *h, Digest *digest, uint64_t begin, uint64_t end) {
+        for (uint64_t n; begin < end; begin += n) {
+                n = MIN(HOLE_LENGTH, end - begin);
+                if (!wait_for(h, 0, 0))
+                        return false;
+                digest_add_zeros(digest, n);
+        }
+        return true;
+}
+
 /* NULL: it is to stop. */
 static char *hash_piece(
                 FileHash *h, Digest *digest, unsigned char *block, Extent piece, uint64_t *done) {
         uint64_t offset = piece.begin;
 
         for (Extent data; extent_list_find(h->data, offset, piece.end, &data); offset = data.end) {
-                digest_add_zeros(digest, data.begin - offset);
-                if (!hash_data(h, digest, block, data, done))
+                if (!hash_hole(h, digest, offset, data.begin) ||
+                                !hash_data(h, digest, block, data, done))
                         return NULL;
         }
-        digest_add_zeros(digest, piece.end - offset);
-        return digest_end(digest);
+        return hash_hole(h, digest, offset, piece.end) ? digest_end(digest) : NULL;
 }
 
 static bool take_piece(FileHash *h, unsigned *ret) {
@@ -97,9 +108,8 @@ static bool take_piece(FileHash *h, unsigned *ret) {
         return there_is;
 }
 
-static void *run(void *userdata) {
-        FileHash *h = userdata;
-        g_autoptr(Digest) digest = digest_new();
+static void work(FileHash *h) {
+        g_autoptr(Digest) digest = digest_new(DIGEST_SHA256);
         g_autofree unsigned char *block = g_malloc(BLOCK_LENGTH);
         uint64_t done = 0; /* of what was hashed last, and is not counted yet */
         unsigned i;
@@ -109,10 +119,20 @@ static void *run(void *userdata) {
                                 h, digest, block, g_array_index(h->pieces, Extent, i), &done);
 
                 if (!text)
-                        return NULL;
+                        return;
                 h->digests->pdata[i] = text;
         }
         (void) wait_for(h, 0, done);
+}
+
+static void *run(void *userdata) {
+        FileHash *h = userdata;
+
+        work(h);
+        g_mutex_lock(&h->lock);
+        h->working--;
+        g_cond_signal(&h->less);
+        g_mutex_unlock(&h->lock);
         return NULL;
 }
 
@@ -129,6 +149,7 @@ FileHash *file_hash_new(int fd, const ExtentList *data, const GArray *pieces) {
         g_mutex_init(&h->lock);
         g_cond_init(&h->more);
         g_cond_init(&h->less);
+        h->working = threads;
         for (unsigned i = 0; i < threads; i++)
                 g_ptr_array_add(h->threads, g_thread_new("hash", run, h));
         return h;
@@ -146,6 +167,18 @@ bool file_hash_allow(FileHash *h, uint64_t end, uint64_t length) {
         goes_on = !h->stops;
         g_mutex_unlock(&h->lock);
         return goes_on;
+}
+
+bool file_hash_wait(FileHash *h, gint64 usec) {
+        gint64 end = g_get_monotonic_time() + usec;
+        bool ended;
+
+        g_mutex_lock(&h->lock);
+        while (h->working > 0 && g_cond_wait_until(&h->less, &h->lock, end))
+                ;
+        ended = h->working == 0;
+        g_mutex_unlock(&h->lock);
+        return ended;
 }
 
 static void join(FileHash *h, bool all) {

@@ -21,6 +21,9 @@ FileHash *file_hash_new(int fd, const ExtentList *data, const GArray *pieces);
  * that failed. */
 bool file_hash_allow(FileHash *hash, uint64_t end, uint64_t length);
 
+/* Waits a moment for the rest, of which all can be read: true when there is none, or it failed. */
+bool file_hash_wait(FileHash *hash, gint64 usec);
+
 /* Ends when all is hashed, or at once if "all" is false or it failed. The digests of the pieces, as
  * text; NULL and "errno" (ESTALE: the file is shorter) if there is one without. */
 GPtrArray *file_hash_end(FileHash *hash, bool all);

@@ -38,11 +38,8 @@ static bool on_stop(void *userdata) {
 }
 
 static bool fail(GError **error) {
-        g_set_error(error, VIRTASK_ERROR,
-                        errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                           : VIRTASK_ERROR_FAILED,
-                        "Failed to write an image: %s", g_strerror(errno));
-        return false;
+        return error_fail(error_of_errno(errno), error, "Failed to write an image: %s",
+                        g_strerror(errno));
 }
 
 static bool sync_file(int fd, GError **error) {

@@ -106,7 +106,8 @@ static char *read_plan(GError **error) {
         return NULL;
 }
 
-/* Nobody else who is the caller gets at the descriptors, and at QEMU's locks with them. */
+/* Nobody else who is the caller gets at the descriptors, and at QEMU's locks with them. Before this
+ * it is the mode of the program that keeps them out: nobody may read it (meson.build). */
 static void hide_descriptors(void) {
         (void) prctl(PR_SET_DUMPABLE, 0);
 }

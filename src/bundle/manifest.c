@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "bundle/digest.h"
+#include "util/digest.h"
 #include "util/error.h"
 
 #define COMPONENT_MAX 128U

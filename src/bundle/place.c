@@ -2,26 +2,23 @@
 
 #include "bundle/place.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "util/directory.h"
 #include "util/error.h"
 #include "util/fd.h"
 #include "util/path.h"
 
-#define DEPTH_MAX     16U /* of what is removed; a bundle has two */
-#define SPARE_PERCENT 5U  /* of room that has to be left: file systems need some themselves */
+#define DEPTH_MAX 16U /* of what is removed; a bundle has two */
 
 #define BELOW_MAX 258U /* bytes of a path in a bundle and its slash: docs/EXPORT-FORMAT.md */
 
@@ -30,11 +27,6 @@ static VirtaskError code_of(int reason) {
         case EACCES:
         case EPERM:
                 return VIRTASK_ERROR_ACCESS_DENIED;
-        case ENOSPC:
-        case EDQUOT:
-                return VIRTASK_ERROR_DISK_FULL;
-        case EROFS:
-                return VIRTASK_ERROR_FILE_READ_ONLY;
         case ENOENT:
         case ENOTDIR:
         case ELOOP:
@@ -45,14 +37,13 @@ static VirtaskError code_of(int reason) {
         case ENAMETOOLONG:
                 return VIRTASK_ERROR_PATH_TOO_LONG;
         default:
-                return VIRTASK_ERROR_FAILED;
+                return error_of_errno(reason);
         }
 }
 
 static bool fail(int reason, const char *verb, const char *name, GError **error) {
-        g_set_error(error, VIRTASK_ERROR, (int) code_of(reason), "Failed to %s '%s': %s", verb,
-                        name, g_strerror(reason));
-        return false;
+        return error_fail(code_of(reason), error, "Failed to %s '%s': %s", verb, name,
+                        g_strerror(reason));
 }
 
 /* A name is one component: nothing that leads elsewhere. */
@@ -162,19 +153,7 @@ bool place_make_file(const char *directory,
 }
 
 bool place_check_room(const Place *place, uint64_t needed, GError **error) {
-        struct statvfs st;
-        uint64_t room;
-
-        if (fstatvfs(place->made, &st) < 0)
-                return fail(errno, "ask for the room at", place->path, error);
-        room = (uint64_t) st.f_bavail * st.f_frsize;
-        needed += needed / 100 * SPARE_PERCENT;
-        if (room >= needed)
-                return true;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL,
-                        "%" PRIu64 " bytes are needed at '%s', and %" PRIu64 " are free", needed,
-                        place->path, room);
-        return false;
+        return directory_check_room(place->made, place->path, needed, error);
 }
 
 /* The directory of the bundle that a name lies in. */
@@ -234,39 +213,10 @@ static bool sync_directory(int fd) {
 
 /* Removal */
 
-typedef bool (*EntryFunction)(int directory, const char *name, unsigned depth);
-
-static bool for_each_entry(int directory, EntryFunction function, unsigned depth) {
-        int fd = openat(directory, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-        DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
-        bool ok = entries != NULL;
-
-        if (!entries && fd >= 0)
-                (void) close(fd);
-        for (struct dirent *entry; ok && (entry = readdir(entries));)
-                if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, ".."))
-                        ok = function(directory, entry->d_name, depth);
-        if (entries)
-                (void) closedir(entries);
-        return ok;
-}
-
-static bool remove_entry(int directory, const char *name, unsigned depth) {
-        auto_fd inner = -1;
-
-        if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
-                return true;
-        if ((errno != EISDIR && errno != EPERM) || depth == 0)
-                return false;
-        inner = openat(directory, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        return inner >= 0 && for_each_entry(inner, remove_entry, depth - 1) &&
-               unlinkat(directory, name, AT_REMOVEDIR) == 0;
-}
-
 void place_discard(Place *place) {
         if (place->made < 0)
                 return;
-        (void) remove_entry(place->parent, place->partial, DEPTH_MAX);
+        (void) directory_remove(place->parent, place->partial, DEPTH_MAX);
         (void) fsync(place->parent);
         fd_close(&place->made);
 }
@@ -279,7 +229,7 @@ bool place_remove(const char *directory, const char *name, GError **error) {
         parent = open_directory(directory, NULL, error);
         if (parent < 0)
                 return false;
-        if (!remove_entry(parent, name, DEPTH_MAX))
+        if (!directory_remove(parent, name, DEPTH_MAX))
                 return fail(errno, "remove", name, error);
         return sync_directory(parent) || fail(errno, "sync", directory, error);
 }
@@ -303,8 +253,14 @@ static int rename_without_replacing(const Place *place) {
         if (r == 0 || errno != EINVAL)
                 return r;
         if (place->is_file &&
-                        linkat(place->parent, place->partial, place->parent, place->name, 0) == 0)
-                return unlinkat(place->parent, place->partial, 0);
+                        linkat(place->parent, place->partial, place->parent, place->name, 0) == 0) {
+                if (unlinkat(place->parent, place->partial, 0) == 0)
+                        return 0;
+                r = errno;
+                (void) unlinkat(place->parent, place->name, 0); /* not there at all, then */
+                errno = r;
+                return -1;
+        }
         if (place->is_file && errno == EEXIST)
                 return -1;
         if (fstatat(place->parent, place->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -318,12 +274,12 @@ static int rename_without_replacing(const Place *place) {
 /* Nobody may find what may be gone after a power cut. */
 static void withdraw(const Place *place) {
         if (renameat(place->parent, place->name, place->parent, place->partial) < 0)
-                (void) remove_entry(place->parent, place->name, DEPTH_MAX);
+                (void) directory_remove(place->parent, place->name, DEPTH_MAX);
 }
 
 bool place_publish(Place *place, bool replace_empty, GError **error) {
         if (place->is_file ? fsync(place->made) < 0
-                           : !for_each_entry(place->made, sync_part, 0) ||
+                           : !directory_for_each(place->made, sync_part, 0) ||
                                                         !sync_directory(place->made))
                 return fail(errno, "sync", place->path, error);
         if (replace_empty ? renameat(place->parent, place->partial, place->parent, place->name) < 0

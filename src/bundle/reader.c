@@ -133,7 +133,7 @@ char *bundle_read_text(
                 const Bundle *bundle, const ManifestFile *file, uint64_t limit, GError **error) {
         g_autofree char *text = read_text(bundle->directory, file->name, limit, error);
         g_autofree char *sha256 = NULL;
-        g_autoptr(Digest) digest = digest_new();
+        g_autoptr(Digest) digest = digest_new(DIGEST_SHA256);
 
         if (!text)
                 return NULL;
@@ -202,7 +202,7 @@ static bool verify_file(const Bundle *bundle,
 /* The lines that sha256sum(1) is given, in the order of the manifest. */
 static char *expected_sums(const Bundle *bundle) {
         g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(Digest) digest = digest_new();
+        g_autoptr(Digest) digest = digest_new(DIGEST_SHA256);
         g_autofree char *own = NULL;
 
         digest_add(digest, bundle->manifest_text, strlen(bundle->manifest_text));

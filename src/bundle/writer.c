@@ -50,7 +50,7 @@ static void note_file(Writer *w, const char *name, const FileDigest *digest, con
 }
 
 static char *digest_of_text(const char *text) {
-        g_autoptr(Digest) digest = digest_new();
+        g_autoptr(Digest) digest = digest_new(DIGEST_SHA256);
 
         digest_add(digest, text, strlen(text));
         return digest_end(digest);

@@ -13,15 +13,8 @@
 #include "util/fd.h"
 
 bool image_file_fail(int reason, const char *verb, const char *path, GError **error) {
-        VirtaskError code = VIRTASK_ERROR_FAILED;
-
-        if (reason == ENOENT)
-                code = VIRTASK_ERROR_FILE_NOT_FOUND;
-        else if (reason == ENOSPC || reason == EDQUOT)
-                code = VIRTASK_ERROR_DISK_FULL;
-        g_set_error(error, VIRTASK_ERROR, (int) code, "Failed to %s '%s': %s", verb, path,
-                        g_strerror(reason));
-        return false;
+        return error_fail(reason == ENOENT ? VIRTASK_ERROR_FILE_NOT_FOUND : error_of_errno(reason),
+                        error, "Failed to %s '%s': %s", verb, path, g_strerror(reason));
 }
 
 bool image_file_check_path(const char *path, GError **error) {

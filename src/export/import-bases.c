@@ -16,6 +16,7 @@
 #include "export/bundle-child.h"
 #include "util/error.h"
 #include "util/fd.h"
+#include "util/io.h"
 #include "util/path.h"
 
 #define CHAIN_MAX 100U /* as of the images that snapshots make (snapshot/names.c) */
@@ -358,13 +359,10 @@ bool import_bases_resolve(ImportPlan *plan,
 static bool write_head(int fd, GBytes *head, const char *image, GError **error) {
         size_t length = g_bytes_get_size(head);
 
-        errno = 0;
-        if (pwrite(fd, g_bytes_get_data(head, NULL), length, 0) == (ssize_t) length &&
-                        fdatasync(fd) == 0)
+        if (io_write(fd, g_bytes_get_data(head, NULL), length, 0) && fdatasync(fd) == 0)
                 return true;
-        return error_fail(errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                             : VIRTASK_ERROR_FAILED,
-                        error, "Failed to write '%s': %s", image, g_strerror(errno));
+        return error_fail(error_of_errno(errno), error, "Failed to write '%s': %s", image,
+                        g_strerror(errno));
 }
 
 /* It is read again, because the header is foreign data: it can be such that the name comes to lie

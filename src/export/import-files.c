@@ -9,7 +9,6 @@
 
 #include "export/import-files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "jobs/job.h"
+#include "util/directory.h"
 #include "util/fd.h"
 
 #define MEMORY_TEMPORARY "Temporary" /* paths */
@@ -34,14 +34,11 @@
 
 static bool fail(const char *verb, const char *path, GError **error) {
         int saved = errno;
-        VirtaskError code = saved == ENOSPC || saved == EDQUOT    ? VIRTASK_ERROR_DISK_FULL
-                            : saved == EEXIST                     ? VIRTASK_ERROR_FILE_EXISTS
+        VirtaskError code = saved == EEXIST                       ? VIRTASK_ERROR_FILE_EXISTS
                             : saved == ENOENT || saved == ENOTDIR ? VIRTASK_ERROR_PATH_NOT_FOUND
-                                                                  : VIRTASK_ERROR_FAILED;
+                                                                  : error_of_errno(saved);
 
-        g_set_error(error, VIRTASK_ERROR, (int) code, "Failed to %s '%s': %s", verb, path,
-                        g_strerror(saved));
-        return false;
+        return error_fail(code, error, "Failed to %s '%s': %s", verb, path, g_strerror(saved));
 }
 
 /* The lists */
@@ -339,42 +336,13 @@ bool import_files_publish(ImportFiles *files, Job *job, GError **error) {
 
 /* Removing */
 
-static bool remove_entry(int parent, const char *name, unsigned depth);
-
-static bool remove_content(int directory, unsigned depth) {
-        DIR *entries = fdopendir(directory);
-        struct dirent *entry;
-        bool ok = entries;
-
-        if (!entries)
-                (void) close(directory);
-        while (ok && (entry = readdir(entries)))
-                if (!g_str_equal(entry->d_name, ".") && !g_str_equal(entry->d_name, ".."))
-                        ok = remove_entry(directory, entry->d_name, depth + 1);
-        if (entries)
-                (void) closedir(entries);
-        return ok;
-}
-
-static bool remove_entry(int parent, const char *name, unsigned depth) {
-        int directory;
-
-        if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
-                return true;
-        if ((errno != EISDIR && errno != EPERM) || depth > DEPTH_MAX)
-                return false;
-        directory = openat(parent, name, O_DIRECTORY | O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        return directory >= 0 && remove_content(directory, depth) &&
-               unlinkat(parent, name, AT_REMOVEDIR) == 0;
-}
-
 static bool remove_path(const char *path, GError **error) {
         g_autofree char *base = base_of(path);
         auto_fd parent = open_parent(path);
 
         if (parent < 0 && errno == ENOENT)
                 return true;
-        return (parent >= 0 && remove_entry(parent, base, 0) && fsync(parent) == 0) ||
+        return (parent >= 0 && directory_remove(parent, base, DEPTH_MAX) && fsync(parent) == 0) ||
                fail("remove", path, error);
 }
 

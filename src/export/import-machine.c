@@ -14,8 +14,9 @@
  *
  * Until the machine is there with all its snapshots, an interruption takes everything back. */
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@
 #include "export/saved-file.h"
 #include "jobs/job.h"
 #include "snapshot/libvirt-files.h"
+#include "util/directory.h"
+#include "util/fd.h"
 
 #define MEMORY_UUID      "Uuid"
 #define MEMORY_NAME      "Name"
@@ -40,8 +43,9 @@
 #define MEMORY_DEFINING  "Defining" /* libvirt may have been told of the machine */
 #define MEMORY_DONE      "Done"     /* the machine is there, with all it has */
 
-#define SPARE_PERCENT 5U /* of room that has to be left */
-#define HEAD_BYTES    (UINT64_C(4) << 20)
+#define SPARE_PERCENT 5U                    /* of room that has to be left */
+#define HEAD_BYTES    (UINT64_C(4) << 20)   /* of a file, when nothing is to be made */
+#define HEADS_MAX     (UINT64_C(256) << 20) /* of all: they are in memory */
 
 G_STATIC_ASSERT(HEAD_BYTES >= SAVED_FILE_HEAD_MAX);
 
@@ -84,23 +88,12 @@ static bool check_uuid(const Importer *i, GError **error) {
 }
 
 static bool check_room(const Importer *i, const char *storage, GError **error) {
-        uint64_t needed = i->plan->data, room;
-        struct statvfs st;
+        auto_fd fd = open(storage, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 
-        if (statvfs(storage, &st) < 0) {
-                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "Failed to look at '%s'",
-                                storage);
-                return false;
-        }
-        room = (uint64_t) st.f_bavail * st.f_frsize;
-        needed += needed / 100 * SPARE_PERCENT;
-        if (room >= needed)
-                return true;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_DISK_FULL,
-                        "%" G_GUINT64_FORMAT " bytes are needed at '%s', and %" G_GUINT64_FORMAT
-                        " are free",
-                        needed, storage, room);
-        return false;
+        if (fd < 0)
+                return error_fail(VIRTASK_ERROR_FAILED, error, "Failed to look at '%s': %s",
+                                storage, g_strerror(errno));
+        return directory_check_room(fd, storage, i->plan->data, error);
 }
 
 /* libvirt would take what lies there for snapshots of the machine. */
@@ -168,6 +161,11 @@ static bool validate_package(const Importer *i, GError **error) {
                !is_to_stop(i, error);
 }
 
+/* Where there are many files each has less; definitions and headers hardly ever need as much. */
+static uint64_t head_of_each(const Importer *i) {
+        return MIN(HEAD_BYTES, HEADS_MAX / MAX(i->plan->files->files->len, 1));
+}
+
 static bool fetch(const Importer *i, GError **error) {
         bool validate = i->request->validate_only;
         ImportPlan *plan = i->plan;
@@ -176,7 +174,7 @@ static bool fetch(const Importer *i, GError **error) {
                 return validate_package(i, error);
         if (!validate && !remember(i, error))
                 return false;
-        return import_files_create(plan->files, i->job, validate ? HEAD_BYTES : 0, error) &&
+        return import_files_create(plan->files, i->job, validate ? head_of_each(i) : 0, error) &&
                extract(i, error) && !is_to_stop(i, error) &&
                (validate || import_files_seal(plan->files, is_foreign(i), error)) &&
                import_plan_check_sizes(plan, error) && import_plan_check_images(plan, error) &&

@@ -12,6 +12,7 @@
 #include "util/name.h"
 
 #define NETWORK "default" /* of libvirt's presets */
+#define SECTOR  512U
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virNetwork, virNetworkFree)
 
@@ -25,7 +26,7 @@ static bool add_disk(ImportPlan *plan,
         ImportDisk *made = g_new0(ImportDisk, 1);
 
         made->target = g_strdup(target);
-        made->size = disk->capacity;
+        made->size = (disk->capacity + SECTOR - 1) / SECTOR * SECTOR; /* as qemu-img makes it */
         made->images = g_ptr_array_new_with_free_func(g_free);
         g_ptr_array_add(made->images, g_strdup(name));
         g_ptr_array_add(plan->disks, made);

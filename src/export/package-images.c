@@ -99,11 +99,8 @@ static bool finish(const ImportPlan *plan, GError **error) {
                         return false;
                 if (fdatasync(file->fd) == 0)
                         continue;
-                g_set_error(error, VIRTASK_ERROR,
-                                errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                                   : VIRTASK_ERROR_FAILED,
-                                "Failed to write '%s': %s", file->name, g_strerror(errno));
-                return false;
+                return error_fail(error_of_errno(errno), error, "Failed to write '%s': %s",
+                                file->name, g_strerror(errno));
         }
         return true;
 }

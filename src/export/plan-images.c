@@ -117,7 +117,7 @@ static bool add_file(Planner *p,
                 GError **error) {
         JsonObject *image;
         struct stat st;
-        auto_fd fd = image_file_open(path, true, &st, error);
+        auto_fd fd = image_file_open(path, false, &st, error);
 
         if (fd < 0 || (lock && !image_lock_for_reading(fd, path, error)))
                 return false;

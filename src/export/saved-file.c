@@ -121,11 +121,8 @@ static bool write_anew(int fd,
         if (write_at(fd, header, sizeof(*header), 0) &&
                         write_at(fd, data, header->data_length, sizeof(*header)))
                 return true;
-        g_set_error(error, VIRTASK_ERROR,
-                        errno == ENOSPC || errno == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                           : VIRTASK_ERROR_FAILED,
-                        "%s: It can not be written: %s", what, g_strerror(errno));
-        return false;
+        return error_fail(error_of_errno(errno), error, "%s: It can not be written: %s", what,
+                        g_strerror(errno));
 }
 
 bool saved_file_import(int fd, DefinitionImport *import, const char *what, GError **error) {

@@ -10,12 +10,12 @@
 #include <sys/stat.h>
 
 #include "ovf/ova.h"
-#include "ovf/ovf-digest.h"
 #include "ovf/ovf-reader.h"
 #include "ovf/package-digests.h"
 #include "ovf/package-io.h"
 #include "ovf/tar-header.h"
 #include "ovf/vmdk-head.h"
+#include "util/digest.h"
 #include "util/error.h"
 #include "util/io.h"
 #include "util/number.h"
@@ -319,7 +319,7 @@ Ova *ova_open(int fd, GError **error) {
 
 static bool hash_file(const Ova *ova,
                 const OvaFile *file,
-                OvfDigest *digest,
+                Digest *digest,
                 const OvaHooks *hooks,
                 GError **error) {
         int reason = package_hash(ova->fd, file->offset, file->size, digest, hooks);
@@ -333,12 +333,12 @@ static bool hash_file(const Ova *ova,
 
 static bool verify_file(const Ova *ova, const char *name, const OvaHooks *hooks, GError **error) {
         const PackageDigest *expected = g_hash_table_lookup(ova->digests, name);
-        g_autoptr(OvfDigest) digest = ovf_digest_new(expected->algorithm);
+        g_autoptr(Digest) digest = digest_new(expected->algorithm);
         g_autofree char *text = NULL;
 
         if (!hash_file(ova, ova_find(ova, name), digest, hooks, error))
                 return false;
-        text = ovf_digest_end(digest);
+        text = digest_end(digest);
         return g_str_equal(text, expected->text) ||
                fail(error, "has a file that is not as it was written", name);
 }

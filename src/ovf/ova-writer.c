@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "ovf/ova.h"
-#include "ovf/ovf-digest.h"
 #include "ovf/ovf-writer.h"
 #include "ovf/package-digests.h"
 #include "ovf/package-io.h"
 #include "ovf/tar-header.h"
+#include "util/digest.h"
 #include "util/error.h"
 #include "util/io.h"
 
@@ -33,12 +33,8 @@ typedef struct Writer {
 } Writer;
 
 static bool fail(int reason, const char *verb, GError **error) {
-        g_set_error(error, VIRTASK_ERROR,
-                        reason == ENOSPC || reason == EDQUOT || reason == EFBIG
-                                        ? VIRTASK_ERROR_DISK_FULL
-                                        : VIRTASK_ERROR_FAILED,
-                        "Failed to %s a file: %s", verb, g_strerror(reason));
-        return false;
+        return error_fail(error_of_errno(reason), error, "Failed to %s a file: %s", verb,
+                        g_strerror(reason));
 }
 
 static bool write_at(Writer *w, uint64_t offset, const void *data, size_t length, GError **error) {
@@ -60,8 +56,8 @@ static uint64_t padded(uint64_t size, uint64_t unit) {
         return (size + unit - 1) / unit * unit;
 }
 
-static void note_digest(Writer *w, const char *name, OvfDigest *digest) {
-        g_autofree char *sha256 = ovf_digest_end(digest);
+static void note_digest(Writer *w, const char *name, Digest *digest) {
+        g_autofree char *sha256 = digest_end(digest);
         g_autofree char *line = package_digest_line(name, sha256);
 
         g_string_append(w->digests, line);
@@ -103,7 +99,7 @@ static bool fill_disk(Writer *w, unsigned number, uint64_t *ret_size, GError **e
 /* What somebody else has written is read once more, from memory for the most part. */
 static bool write_disk(Writer *w, unsigned number, GError **error) {
         OvfDisk *disk = w->machine->disks->pdata[number];
-        g_autoptr(OvfDigest) digest = ovf_digest_new(OVF_SHA256);
+        g_autoptr(Digest) digest = digest_new(DIGEST_SHA256);
         int reason;
 
         if (!disk->file)
@@ -143,12 +139,12 @@ static size_t descriptor_length(OvfMachine *machine) {
 /* Its line comes first in the manifest. */
 static bool write_descriptor(
                 Writer *w, const char *name, uint64_t offset, size_t length, GError **error) {
-        g_autoptr(OvfDigest) digest = ovf_digest_new(OVF_SHA256);
+        g_autoptr(Digest) digest = digest_new(DIGEST_SHA256);
         g_autofree char *text = ovf_write(w->machine), *line = NULL, *sha256 = NULL;
         g_autofree char *whole = g_strdup_printf("%-*s", (int) length, text);
 
-        ovf_digest_add(digest, whole, length);
-        sha256 = ovf_digest_end(digest);
+        digest_add(digest, whole, length);
+        sha256 = digest_end(digest);
         line = package_digest_line(name, sha256);
         g_string_prepend(w->digests, line);
         return write_at(w, offset, whole, length, error);
@@ -175,7 +171,7 @@ static bool check_names(const char *name, const OvfMachine *machine, GError **er
 }
 
 static size_t line_length(const char *name) {
-        g_autofree char *digest = g_strnfill(OVF_SHA256_LENGTH, '0');
+        g_autofree char *digest = g_strnfill(DIGEST_LENGTH, '0');
         g_autofree char *line = package_digest_line(name, digest);
 
         return strlen(line);

@@ -13,7 +13,7 @@ char *package_digest_line(const char *name, const char *sha256) {
         return g_strdup_printf("SHA256(%s)= %s\n", name, sha256);
 }
 
-static void digest_free(PackageDigest *digest) {
+static void package_digest_free(PackageDigest *digest) {
         g_free(digest->text);
         g_free(digest);
 }
@@ -24,24 +24,24 @@ static bool fail(const char *what, const char *line, GError **error) {
         return false;
 }
 
-static bool digest_is_valid(const char *text, OvfAlgorithm algorithm) {
-        size_t length = algorithm == OVF_SHA1 ? OVF_SHA1_LENGTH : OVF_SHA256_LENGTH;
+static bool is_digest(const char *text, DigestAlgorithm algorithm) {
+        size_t length = algorithm == DIGEST_SHA1 ? DIGEST_SHA1_LENGTH : DIGEST_LENGTH;
 
         return strlen(text) == length && strspn(text, "0123456789abcdefABCDEF") == length;
 }
 
 /* "SHA256(" and so on: where the name begins; NULL for any other. */
-static const char *read_algorithm(const char *line, OvfAlgorithm *ret) {
+static const char *read_algorithm(const char *line, DigestAlgorithm *ret) {
         if (g_str_has_prefix(line, "SHA1(")) {
-                *ret = OVF_SHA1;
+                *ret = DIGEST_SHA1;
                 return line + strlen("SHA1(");
         }
-        *ret = OVF_SHA256;
+        *ret = DIGEST_SHA256;
         return g_str_has_prefix(line, "SHA256(") ? line + strlen("SHA256(") : NULL;
 }
 
 static bool read_line(char *line, GHashTable *digests, GError **error) {
-        OvfAlgorithm algorithm;
+        DigestAlgorithm algorithm;
         const char *begin = read_algorithm(line, &algorithm);
         const char *equals = begin ? strrchr(begin, '=') : NULL;
         g_autofree char *name = NULL;
@@ -53,7 +53,7 @@ static bool read_line(char *line, GHashTable *digests, GError **error) {
         text = g_strstrip(line + (equals - line) + 1);
         name = g_strchomp(g_strndup(begin, (gsize) (equals - begin)));
         end = strrchr(name, ')');
-        if (!end || end[1] || !digest_is_valid(text, algorithm))
+        if (!end || end[1] || !is_digest(text, algorithm))
                 return fail("has a line that is none", begin, error);
         *end = '\0';
         if (!ovf_file_name_is_valid(name))
@@ -68,7 +68,7 @@ static bool read_line(char *line, GHashTable *digests, GError **error) {
 
 GHashTable *package_digests_parse(const char *text, GError **error) {
         g_autoptr(GHashTable) digests = g_hash_table_new_full(
-                        g_str_hash, g_str_equal, g_free, (GDestroyNotify) digest_free);
+                        g_str_hash, g_str_equal, g_free, (GDestroyNotify) package_digest_free);
         g_auto(GStrv) lines = g_strsplit(text, "\n", LINES_MAX + 1);
 
         if (!g_utf8_validate(text, -1, NULL))

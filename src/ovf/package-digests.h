@@ -5,10 +5,10 @@
 
 #include <stdbool.h>
 
-#include "ovf/ovf-digest.h"
+#include "util/digest.h"
 
 typedef struct PackageDigest {
-        OvfAlgorithm algorithm;
+        DigestAlgorithm algorithm;
         char *text; /* in lower case */
 } PackageDigest;
 

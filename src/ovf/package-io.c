@@ -8,7 +8,7 @@
 
 #define BUFFER_LENGTH (1U << 20)
 
-int package_hash(int fd, uint64_t offset, uint64_t size, OvfDigest *digest, const OvaHooks *hooks) {
+int package_hash(int fd, uint64_t offset, uint64_t size, Digest *digest, const OvaHooks *hooks) {
         g_autofree unsigned char *buffer = g_malloc(BUFFER_LENGTH);
 
         for (uint64_t done = 0, n; done < size; done += n) {
@@ -17,7 +17,7 @@ int package_hash(int fd, uint64_t offset, uint64_t size, OvfDigest *digest, cons
                         return ECANCELED;
                 if (!io_read(fd, buffer, n, offset + done))
                         return errno;
-                ovf_digest_add(digest, buffer, n);
+                digest_add(digest, buffer, n);
                 if (hooks && hooks->copied)
                         hooks->copied(n, hooks->userdata);
         }

@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 #include "ovf/ova.h"
-#include "ovf/ovf-digest.h"
+#include "util/digest.h"
 
 /* Adds these bytes to the digest. 0, or an errno; ECANCELED if hooks->stop() says so, ESTALE if the
  * file ends before. */
-int package_hash(int fd, uint64_t offset, uint64_t size, OvfDigest *digest, const OvaHooks *hooks);
+int package_hash(int fd, uint64_t offset, uint64_t size, Digest *digest, const OvaHooks *hooks);

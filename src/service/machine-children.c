@@ -58,6 +58,8 @@ int machine_children_append(
         for (unsigned i = 0; r >= 0 && i < count; i++) {
                 void *object = find_at(kind, vm, i);
 
+                if (!object)
+                        continue;
                 r = sd_bus_message_open_container(message, 'e', "oa{sa{sv}}");
                 if (r >= 0)
                         r = bus_append_object(

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,10 +33,10 @@
 #define DEFAULT_PATH   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define MEMORY         (UINT64_C(2) << 30) /* a hostile image has made qemu-img ask for far more */
 #define OUTPUT_MAX     (4 << 20)
-#define LINE_LENGTH    4096
-#define MESSAGE_LENGTH 500 /* it goes into a D-Bus property */
-#define MESSAGE_HEAD   150 /* of it, when its middle is left out */
-#define ASK_MSEC       50  /* between two questions whether to stop */
+#define LINE_LENGTH    (PATH_MAX + 64) /* a path and the word before it */
+#define MESSAGE_LENGTH 500             /* it goes into a D-Bus property */
+#define MESSAGE_HEAD   150             /* of it, when its middle is left out */
+#define ASK_MSEC       50              /* between two questions whether to stop */
 #define GRACE_USEC     (3 * G_USEC_PER_SEC)
 #define FIRST_FD       3 /* of those that the program is given beside stdin, stdout and stderr */
 

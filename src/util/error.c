@@ -5,6 +5,7 @@
 
 #include "util/error.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -41,6 +42,19 @@ bool error_fail(VirtaskError code, GError **error, const char *format, ...) {
         va_end(args);
         g_set_error_literal(error, VIRTASK_ERROR, (int) code, text);
         return false;
+}
+
+VirtaskError error_of_errno(int reason) {
+        switch (reason) {
+        case ENOSPC:
+        case EDQUOT:
+        case EFBIG: /* more than a file can have there */
+                return VIRTASK_ERROR_DISK_FULL;
+        case EROFS: /* a file system becomes so when it finds that it is broken */
+                return VIRTASK_ERROR_FILE_READ_ONLY;
+        default:
+                return VIRTASK_ERROR_FAILED;
+        }
 }
 
 const ErrorInfo *error_info(VirtaskError code) {

@@ -16,13 +16,8 @@
 #include "util/fd.h"
 
 static bool fail(GError **error, const char *verb, const char *name) {
-        int saved = errno;
-
-        g_set_error(error, VIRTASK_ERROR,
-                        saved == ENOSPC || saved == EDQUOT ? VIRTASK_ERROR_DISK_FULL
-                                                           : VIRTASK_ERROR_FAILED,
-                        "Failed to %s '%s' of the service: %s", verb, name, g_strerror(saved));
-        return false;
+        return error_fail(error_of_errno(errno), error, "Failed to %s '%s' of the service: %s",
+                        verb, name, g_strerror(errno));
 }
 
 int fs_open_directory(const char *path, GError **error) {

@@ -88,6 +88,21 @@ def test_pieces_can_be_checked_without_virtask(machine, directory):
     assert changed() == f'changed at {154 << 20}\n'
 
 
+@pytest.mark.root
+def test_an_image_that_is_a_device(house, machine, directory):
+    """Its size is not that of a file; nobody gets an export without it."""
+    image = house.scratch / 'backing'
+    image.touch()
+    os.truncate(image, 8 << 20)
+    loop = run('losetup', '--find', '--show', image).strip()
+    try:
+        path, _ = machine.images()['hdb']
+        run('qemu-img', 'rebase', '-u', '-f', 'qcow2', '-b', loop, '-F', 'raw', path)
+        assert fail(machine, directory) == 'NotSupported' and not list(directory.iterdir())
+    finally:
+        run('losetup', '--detach', loop)
+
+
 def test_an_excluded_disk_is_not_copied(machine, directory):
     assert fail(machine, directory, CopySnapshotConfiguration=1, ExcludedVirtualHardDisks=['vdz']) == 'InvalidArgument'
     original, form = machine.images()['hdb']

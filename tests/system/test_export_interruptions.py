@@ -47,11 +47,23 @@ def test_the_daemon_dies_after_a_step(house, machine, directory):
     verify(export(machine, directory))
 
 
-def duration_of(machine, directory):
-    """The best of three."""
+def is_begun(directory):
+    return any('.partial-' in path.name for path in directory.iterdir())
+
+
+def wait_begun(house, task, directory):
+    """Until something is there; when that was. Nobody tells of that."""
+    while not is_begun(directory) and not house.client.get(task, 'Task', 'IsComplete'):
+        pass
+    return time.monotonic()
+
+
+def duration_of(house, machine, directory):
+    """From then on; the best of three."""
     def measure():
-        start = time.monotonic()
-        export(machine, directory)
+        task = begin(machine, directory)
+        start = wait_begun(house, task, directory)
+        house.client.wait_task(task)
         seconds = time.monotonic() - start
         clear(directory)
         return seconds
@@ -60,13 +72,13 @@ def duration_of(machine, directory):
 
 @pytest.mark.parametrize('victim', ['daemon', 'worker'])
 def test_killed_at_a_random_moment(house, large, directory, victim):
-    before, duration = digests(large), duration_of(large, directory)
+    before, duration = digests(large), duration_of(house, large, directory)
     moments, results = Moments(f'kill of the {victim} in an export', KILLS), {}
     for part in moments:
-        start = time.monotonic()
         task = begin(large, directory)
+        start = wait_begun(house, task, directory)
         house.pass_time(start + part * duration - time.monotonic())
-        moments.hit(any('.partial-' in path.name for path in directory.iterdir()))
+        moments.hit(is_begun(directory))
         if victim == 'daemon':
             house.daemon.kill()
             house.daemon.start()
@@ -109,7 +121,7 @@ def wait_for_program(house, task, name):
 
 
 def measure_program(house, machine, directory, settings, name):
-    """How long it works for an export; the best of three."""
+    """How long it works for an export at least: a bit less than the best of three."""
     def measure():
         task = begin(machine, directory, **settings)
         last = first = wait_for_program(house, task, name)
@@ -117,7 +129,7 @@ def measure_program(house, machine, directory, settings, name):
             last = time.monotonic() if pids_of(house, name) else last
         clear(directory)
         return last - first
-    return min(measure() for _ in range(3))
+    return 0.9 * min(measure() for _ in range(3))
 
 
 @pytest.mark.parametrize('victim', ['qemu-img', 'qemu-storage-daemon'])
@@ -160,7 +172,7 @@ def test_a_disk_of_any_size(machine, small):
     for number in range(1, SIZES + 1):
         small(need * number // (SIZES + 1) & -4096)
         assert fail(machine, path) == 'DiskFull' and not list(path.iterdir()), number
-    for number in range(2, inodes + 1, 1 if LONG else 4):
+    for number in range(2, inodes, 1 if LONG else 4):
         small(1 << 30, number)
         assert fail(machine, path) == 'DiskFull' and not list(path.iterdir()), number
     assert digests(machine) == before

@@ -2,6 +2,7 @@
 """Packages become machines: with the disks that are in them and nothing of the host, or there is nothing."""
 
 import io
+import json
 import os
 import signal
 import tarfile
@@ -160,6 +161,15 @@ def test_one_of_another_product(house, directory):
     assert root.find('.//interface').get('type') == 'user'
     assert root.find('os').get('firmware') is None
     assert any("'VM Network'" in text for _, _, text in house.client.call(task, 'Task', 'GetLog', 'u', 0))
+    remove(back)
+
+
+def test_a_disk_is_of_whole_sectors(house, directory):
+    """A package may give any number of bytes for one that is empty."""
+    old, new = 'ovf:capacity="8" ovf:capacityAllocationUnits="byte * 2^20"', 'ovf:capacity="1000000"'
+    assert old in DESCRIPTOR
+    back = import_(house, pack(directory, DESCRIPTOR.replace(old, new)))
+    assert json.loads(run('qemu-img', 'info', '--output=json', back.images()['sdb'][0]))['virtual-size'] == 1000448
     remove(back)
 
 

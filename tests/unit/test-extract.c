@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bundle/digest.h"
 #include "bundle/summary.h"
 #include "support.h"
+#include "util/digest.h"
 #include "util/fd.h"
 
 static GError *error;
@@ -23,7 +23,7 @@ static char *directory;
 static bool stops;
 
 static char *digest_of(const char *text) {
-        g_autoptr(Digest) digest = digest_new();
+        g_autoptr(Digest) digest = digest_new(DIGEST_SHA256);
 
         digest_add(digest, text, strlen(text));
         return digest_end(digest);
@@ -128,6 +128,21 @@ static void the_head_of_a_file_is_copied_and_all_of_it_compared(void) {
 }
 
 /* What the service has checked counts, whatever lies there by now. */
+/* What is only validated is in memory. */
+static void the_holes_of_a_head_take_no_memory(void) {
+        g_autofree char *manifest = make_bundle();
+        g_autofree char *path = g_build_filename(directory, "disks-a", NULL);
+        auto_fd fd = memfd_create("x", MFD_CLOEXEC);
+        struct stat st;
+
+        g_assert_cmpint(truncate(path, 0), ==, 0);
+        g_assert_cmpint(truncate(path, strlen(IMAGE)), ==, 0);
+        g_assert_false(extract(manifest, fd, 4 << 20));
+        assert_error(error, INVALID_BUNDLE);
+        g_assert_cmpint(fstat(fd, &st), ==, 0);
+        g_assert_cmpint(st.st_blocks, ==, 0);
+}
+
 static void what_was_exchanged_since_is_refused(void) {
         g_autofree char *manifest = make_bundle();
         auto_fd fd = memfd_create("x", MFD_CLOEXEC);
@@ -214,6 +229,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD_BUNDLE(a_file_is_copied);
         ADD_BUNDLE(the_head_of_a_file_is_copied_and_all_of_it_compared);
+        ADD_BUNDLE(the_holes_of_a_head_take_no_memory);
         ADD_BUNDLE(what_was_exchanged_since_is_refused);
         ADD_BUNDLE(a_link_in_the_place_of_a_file_is_refused);
         ADD_BUNDLE(it_can_be_stopped);

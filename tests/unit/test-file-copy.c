@@ -4,10 +4,15 @@
 
 #include "bundle/file-copy.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -359,6 +364,113 @@ static void a_target_that_takes_nothing_is_an_error(void) {
         assert_error(error, FAILED);
 }
 
+static void a_device_is_no_file(void) {
+        auto_fd source = open("/dev/zero", O_RDONLY | O_CLOEXEC), target = new_file();
+
+        g_assert_false(file_copy(&(FileCopy){.source = source, .target = target}, NULL, &error));
+        assert_error(error, FAILED);
+}
+
+/* Ours in the place of the C library's: the kernel tells of what it could not write once. */
+static int sync_failure;
+static unsigned sync_left;
+
+int sync_file_range(int fd, off64_t offset, off64_t length, unsigned flags) {
+        if (sync_failure != 0 && sync_left-- == 0) {
+                errno = sync_failure;
+                return -1;
+        }
+        return (int) syscall(SYS_sync_file_range, fd, offset, length, flags);
+}
+
+static bool copy_with_failure(int reason, unsigned after) {
+        auto_fd source = new_file(), target = new_file();
+        bool ok;
+
+        put(source, 0, 21 * MIB);
+        sync_failure = reason;
+        sync_left = after;
+        ok = file_copy(&(FileCopy){.source = source, .target = target}, NULL, &error);
+        sync_failure = 0;
+        return ok;
+}
+
+static void what_the_disk_did_not_take_is_an_error(void) {
+        for (unsigned after = 0; after < 4; after++) {
+                g_assert_false(copy_with_failure(EIO, after));
+                assert_error(error, FAILED);
+                g_assert_false(copy_with_failure(ENOSPC, after));
+                assert_error(error, DISK_FULL);
+                /* Where it is not known, fdatasync() tells. */
+                g_assert_true(copy_with_failure(EOPNOTSUPP, after));
+        }
+}
+
+/* Ours as well: a file system that clones, with somebody who writes to the source before it does.
+ */
+static off_t written_at = -1;
+
+int ioctl(int fd, unsigned long request, ...) {
+        g_autofree char *content = g_malloc(MIB);
+        va_list arguments;
+        int source;
+        ssize_t n;
+
+        va_start(arguments, request);
+        source = va_arg(arguments, int);
+        va_end(arguments);
+        if (request != FICLONE || written_at < 0) {
+                errno = EOPNOTSUPP;
+                return -1;
+        }
+        g_assert_cmpint(pwrite(source, "!", 1, written_at), ==, 1);
+        for (off_t offset = 0; (n = pread(source, content, MIB, offset)) > 0; offset += n)
+                g_assert_cmpint(pwrite(fd, content, (size_t) n, offset), ==, n);
+        return 0;
+}
+
+static void what_is_written_before_a_clone_is_seen(void) {
+        static const off_t places[] = {70 * KIB, 5 * MIB, 999 * MIB, 1000 * MIB};
+
+        for (unsigned i = 0; i < 2 * G_N_ELEMENTS(places); i++) {
+                auto_fd source = new_file(), target = new_file();
+                FileCopy copy = {.source = source, .target = -1};
+                g_auto(FileDigest) digest = {0};
+                off_t place = places[i / 2] / (i % 2 ? 100 : 1);
+
+                if (i % 2) { /* one digest */
+                        put(source, 0, MIB);
+                        g_assert_cmpint(ftruncate(source, 10 * MIB), ==, 0);
+                } else
+                        make_sparse(source);
+                g_assert_true(file_copy(&copy, &digest, &error));
+                copy.target = target;
+                copy.expected = &digest;
+                written_at = place;
+                g_assert_false(file_copy(&copy, NULL, &error));
+                written_at = -1;
+                assert_error(error, INVALID_BUNDLE);
+        }
+}
+
+/* A hole is hashed for as long as it is large. */
+static void a_hole_without_chunks_can_be_stopped(void) {
+        unsigned left = 2;
+        const FileHooks hooks = {.stop = stop_later, .userdata = &left};
+        auto_fd source = new_file();
+        const uint64_t size = UINT64_C(1) << 40;
+        FileDigest digest = {.size = size, .sha256 = (char *) "no matter which"};
+        FileCopy copy = {.source = source, .target = -1, .hooks = &hooks, .expected = &digest};
+
+        g_assert_cmpint(ftruncate(source, (off_t) size), ==, 0);
+        g_assert_false(file_copy(&copy, NULL, &error));
+        assert_error(error, CANCELLED);
+        g_assert_cmpint(ftruncate(source, (off_t) size + 1), ==, 0);
+        digest.size++;
+        g_assert_false(file_copy(&copy, NULL, &error));
+        assert_error(error, INVALID_BUNDLE);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD(a_copy_is_the_same);
@@ -378,5 +490,9 @@ int main(int argc, char **argv) {
         ADD(what_the_kernel_does_not_copy_is_copied_by_hand);
         ADD(a_source_that_gets_shorter_meanwhile_is_an_error);
         ADD(a_target_that_takes_nothing_is_an_error);
+        ADD(a_device_is_no_file);
+        ADD(what_the_disk_did_not_take_is_an_error);
+        ADD(what_is_written_before_a_clone_is_seen);
+        ADD(a_hole_without_chunks_can_be_stopped);
         return g_test_run();
 }

@@ -27,10 +27,10 @@ static void manifests_of_others_are_read(void) {
         g_assert_no_error(error);
         g_assert_cmpuint(g_hash_table_size(digests), ==, 3);
         digest = g_hash_table_lookup(digests, "b (2).vmdk");
-        g_assert_cmpint(digest->algorithm, ==, OVF_SHA256);
+        g_assert_cmpint(digest->algorithm, ==, DIGEST_SHA256);
         g_assert_cmpstr(digest->text, ==, SUM256);
         digest = g_hash_table_lookup(digests, "a.ovf");
-        g_assert_cmpint(digest->algorithm, ==, OVF_SHA1);
+        g_assert_cmpint(digest->algorithm, ==, DIGEST_SHA1);
         g_assert_nonnull(g_hash_table_lookup(digests, "c=d"));
 }
 

@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "bundle/digest.h"
+#include "util/digest.h"
 
 #include <openssl/evp.h>
 #include <string.h>
 
 struct Digest {
         EVP_MD_CTX *context;
+        const EVP_MD *algorithm;
 };
 
-/* It fails only where the library has no memory or no SHA-256; both end the program, as in GLib. */
+/* It fails only where the library has no memory or lacks the algorithm; both end the program, as in
+ * GLib. */
 static void check(int result) {
         if (result != 1)
-                g_error("SHA-256 can not be computed");
+                g_error("A digest can not be computed");
 }
 
-Digest *digest_new(void) {
+Digest *digest_new(DigestAlgorithm algorithm) {
         Digest *digest = g_new0(Digest, 1);
 
         digest->context = EVP_MD_CTX_new();
+        digest->algorithm = algorithm == DIGEST_SHA1 ? EVP_sha1() : EVP_sha256();
         check(digest->context != NULL);
-        check(EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL));
+        check(EVP_DigestInit_ex(digest->context, digest->algorithm, NULL));
         return digest;
 }
 
@@ -43,7 +46,7 @@ char *digest_end(Digest *digest) {
         GString *text = g_string_sized_new(DIGEST_LENGTH);
 
         check(EVP_DigestFinal_ex(digest->context, value, &length));
-        check(EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL));
+        check(EVP_DigestInit_ex(digest->context, digest->algorithm, NULL));
         for (unsigned i = 0; i < length; i++)
                 g_string_append_printf(text, "%02x", value[i]);
         return g_string_free(text, FALSE);
