@@ -38,8 +38,8 @@ typedef struct FileCopy {
 
 /* The target has the size and the content of the source afterwards, and is on the disk. *ret (NULL:
  * not wanted) is the digest, with a chunk list if the file is sparse or large. INVALID_BUNDLE if
- * the source is not what is expected, FAILED if it gets shorter meanwhile, DISK_FULL,
- * FILE_READ_ONLY, CANCELLED if hooks->stop() ended it. */
+ * the source is not what is expected, FAILED if it gets shorter meanwhile or is no regular file,
+ * DISK_FULL, FILE_TOO_LARGE, FILE_READ_ONLY, CANCELLED if hooks->stop() ended it. */
 bool file_copy(const FileCopy *copy, FileDigest *ret, GError **error);
 void file_digest_clear(FileDigest *digest);
 

@@ -55,6 +55,7 @@
         X(BAD_PATH,                  ERROR_PREFIX "BadPath",                 0x800700A1, "ERROR_BAD_PATHNAME",         4, 32773, 4, "The path is empty or not absolute") \
         X(PATH_TOO_LONG,             ERROR_PREFIX "PathTooLong",             0x8007006F, "ERROR_BUFFER_OVERFLOW",      4, 32773, 4, "The path is too long") \
         X(FILE_READ_ONLY,            ERROR_PREFIX "FileReadOnly",            0xA004067A, "VM_E_FILE_READ_ONLY",        2, 32768, 4, "The file can only be read") \
+        X(FILE_TOO_LARGE,            ERROR_PREFIX "FileTooLarge",            0xA0040679, "VM_E_FILE_TOO_LARGE_FOR_VOLUME", 2, 32768, 4, "A file can not be as large there") \
         X(INVALID_BUNDLE,            ERROR_PREFIX "InvalidBundle",           0x8007000D, "",                           6, 32776, 4, "The directory does not hold what an export has written") \
         X(NAME_EMPTY,                ERROR_PREFIX "NameEmpty",               0xA0040400, "VM_E_CONFIG_NO_NAME",        4, 32773, 7, "The name is empty") \
         X(NAME_TOO_LONG,             ERROR_PREFIX "NameTooLong",             0xA0040401, "VM_E_CONFIG_NAME_TOO_LONG",  4, 32773, 7, "The name is longer than 80 characters") \

@@ -45,6 +45,7 @@
         X(BAD_PATH,                  "Der Pfad ist leer oder nicht absolut", "Le chemin est vide ou n’est pas absolu") \
         X(PATH_TOO_LONG,             "Der Pfad ist zu lang", "Le chemin est trop long") \
         X(FILE_READ_ONLY,            "Die Datei kann nur gelesen werden", "Le fichier ne peut être que lu") \
+        X(FILE_TOO_LARGE,            "So groß kann eine Datei dort nicht sein", "Un fichier ne peut pas être aussi grand à cet endroit") \
         X(INVALID_BUNDLE,            "Das Verzeichnis enthält nicht, was ein Export geschrieben hat", "Le répertoire ne contient pas ce qu’une exportation a écrit") \
         X(NAME_EMPTY,                "Der Name ist leer", "Le nom est vide") \
         X(NAME_TOO_LONG,             "Der Name ist länger als 80 Zeichen", "Le nom dépasse 80 caractères") \

@@ -48,8 +48,9 @@ VirtaskError error_of_errno(int reason) {
         switch (reason) {
         case ENOSPC:
         case EDQUOT:
-        case EFBIG: /* more than a file can have there */
                 return VIRTASK_ERROR_DISK_FULL;
+        case EFBIG:
+                return VIRTASK_ERROR_FILE_TOO_LARGE;
         case EROFS: /* a file system becomes so when it finds that it is broken */
                 return VIRTASK_ERROR_FILE_READ_ONLY;
         default:

@@ -35,8 +35,8 @@ GQuark virtask_error_quark(void);
 /* Sets the error, and is false: what a function returns that fails. */
 bool error_fail(VirtaskError code, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/* What a system call that writes says of the place it writes to: DISK_FULL, FILE_READ_ONLY, or
- * FAILED. */
+/* What a system call that writes says of the place it writes to: DISK_FULL, FILE_TOO_LARGE,
+ * FILE_READ_ONLY, or FAILED. */
 VirtaskError error_of_errno(int reason);
 
 /* The row of an error. A code that is none of ours gives the row of FAILED. */

@@ -85,7 +85,7 @@ def test_it_is_stopped(sources, directory):
 REASONS = {
     errno.ENOSPC: 'DiskFull',
     errno.EDQUOT: 'DiskFull',
-    errno.EFBIG: 'Failed',
+    errno.EFBIG: 'FileTooLarge',
     errno.EIO: 'Failed',
     errno.EROFS: 'FileReadOnly',
 }
@@ -129,5 +129,5 @@ def test_directories_that_can_not_be_synced(sources, directory):
 def test_a_limit_of_the_size_of_files(sources, directory):
     """An error, no signal."""
     done = write(sources, directory, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)))
-    assert error_of(done) == 'Failed', done
+    assert error_of(done) == 'FileTooLarge', done
     assert not list(directory.iterdir())
