@@ -20,7 +20,7 @@ typedef struct ChildUser {
  * each may be NULL. */
 typedef struct ChildHooks {
         /* A line of stdout as valid UTF-8 without its end. '\r' ends a line too, empty lines are
-         * left out, and what is longer than 4 KiB comes in pieces. */
+         * left out, and what is longer than a path comes in pieces. */
         void (*line)(const char *line, void *userdata);
         /* Asked at least ten times a second. True: the program gets SIGTERM, 3 s later SIGKILL. */
         bool (*stop)(void *userdata);
