@@ -107,7 +107,7 @@ char *fs_read(int directory, const char *name, size_t limit, GError **error) {
         while ((n = read(fd, buffer, sizeof(buffer))) > 0) {
                 g_string_append_len(text, buffer, n);
                 if (text->len > limit) {
-                        errno = EFBIG;
+                        errno = EMSGSIZE; /* more than we take */
                         n = -1;
                         break;
                 }
