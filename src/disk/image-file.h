@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-/* Sets the error of an errno: FILE_NOT_FOUND, DISK_FULL or FAILED. Returns false. */
+/* Sets the error of an errno: FILE_NOT_FOUND, or that of error_of_errno(). Returns false. */
 bool image_file_fail(int reason, const char *verb, const char *path, GError **error);
 
 /* INVALID_ARGUMENT unless the path is absolute: everything else might be read as an option or as a
