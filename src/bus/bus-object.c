@@ -54,7 +54,8 @@ static int append_interface(
                 r = sd_bus_message_open_container(message, 'a', "{sv}");
         for (const sd_bus_vtable *row = interface->vtable;
                         r >= 0 && row->type != _SD_BUS_VTABLE_END; row++)
-                if (row->type == _SD_BUS_VTABLE_PROPERTY)
+                if (row->type == _SD_BUS_VTABLE_PROPERTY &&
+                                !(row->flags & SD_BUS_VTABLE_PROPERTY_EXPLICIT))
                         r = append_property(message, object, interface->name, row);
         if (r >= 0)
                 r = sd_bus_message_close_container(message);

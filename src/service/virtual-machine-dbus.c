@@ -117,12 +117,13 @@ NUMBER_GETTER(memory, 'u', uint32_t, vm->facts->memory_mib)
 
 GETTER(operational_status) {
         const Task *holder = holder_of(userdata);
-        unsigned detail = holder ? holder->operational_status : 0;
+        const uint16_t status[] = {
+                        holder ? OPERATIONAL_STATUS_IN_SERVICE : OPERATIONAL_STATUS_OK,
+                        holder ? (uint16_t) holder->operational_status : 0,
+        };
 
-        if (detail)
-                return sd_bus_message_append(reply, "aq", 2, OPERATIONAL_STATUS_IN_SERVICE, detail);
-        return sd_bus_message_append(reply, "aq", 1,
-                        holder ? OPERATIONAL_STATUS_IN_SERVICE : OPERATIONAL_STATUS_OK);
+        return sd_bus_message_append_array(
+                        reply, 'q', status, status[1] ? sizeof(status) : sizeof(status[0]));
 }
 
 GETTER(active_tasks) {
@@ -209,13 +210,13 @@ static const sd_bus_vtable fixed_rows[] = {
 
 static const sd_bus_vtable service_rows[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_PROPERTY("SupportedSnapshotTypes", "aq", property_get_supported_snapshot_types, 0, CONST),
+        SD_BUS_PROPERTY("SupportedSnapshotTypes", "aq", property_get_supported_snapshot_types, 0, CONST | EXPLICIT),
         SD_BUS_VTABLE_END
 };
 
 static const sd_bus_vtable point_service_rows[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_PROPERTY("SupportedReferencePointTypes", "aq", property_get_supported_reference_point_types, 0, CONST),
+        SD_BUS_PROPERTY("SupportedReferencePointTypes", "aq", property_get_supported_reference_point_types, 0, CONST | EXPLICIT),
         SD_BUS_PROPERTY("ReferencePoints", "ao", property_get_reference_points, 0, EMITS),
         SD_BUS_VTABLE_END
 };

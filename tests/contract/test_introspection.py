@@ -8,6 +8,7 @@ import pytest
 from harness import MANAGER, ROOT, SOURCE
 
 EMITS = 'org.freedesktop.DBus.Property.EmitsChangedSignal'
+EXPLICIT = 'org.freedesktop.systemd1.Explicit'
 
 OBJECTS = {
     'manager': {'org.virtask1.Manager'},
@@ -43,8 +44,8 @@ def arguments(member, default):
     return [(argument.get('name'), argument.get('type'), argument.get('direction', default)) for argument in member.findall('arg')]
 
 
-def emits(prop):
-    return next((annotation.get('value') for annotation in prop.findall('annotation') if annotation.get('name') == EMITS), 'true')
+def annotated(prop, name, default):
+    return next((annotation.get('value') for annotation in prop.findall('annotation') if annotation.get('name') == name), default)
 
 
 def normalized(interface):
@@ -53,7 +54,8 @@ def normalized(interface):
         'methods': {member.get('name'): arguments(member, 'in') for member in interface.findall('method')},
         'signals': {member.get('name'): [argument[:2] for argument in arguments(member, 'out')]
                     for member in interface.findall('signal')},
-        'properties': {member.get('name'): (member.get('type'), member.get('access'), emits(member))
+        'properties': {member.get('name'): (member.get('type'), member.get('access'), annotated(member, EMITS, 'true'),
+                                              annotated(member, EXPLICIT, 'false'))
                        for member in interface.findall('property')},
     }
 
@@ -108,7 +110,11 @@ def test_all_objects_come_with_all_properties(client, paths):
         interfaces = {name: properties for name, properties in objects[path].items() if name.startswith('org.virtask1.')}
         assert set(interfaces) == OBJECTS[kind]
         for name, properties in interfaces.items():
-            assert set(properties) == set(ours((SOURCE / f'data/dbus/{name}.xml').read_bytes())[name]['properties'])
+            contract = ours((SOURCE / f'data/dbus/{name}.xml').read_bytes())[name]['properties']
+            explicit = {prop for prop, (*_, mark) in contract.items() if mark == 'true'}
+            assert set(properties) == set(contract) - explicit
+            assert set(client.call(path, 'org.freedesktop.DBus.Properties', 'GetAll', 's', name)) == set(properties)
+            assert all(client.get(path, name.rpartition('.')[2], prop) for prop in explicit)
 
 
 def test_the_root_is_an_object_manager(client, paths):
