@@ -128,7 +128,8 @@ const Operation operation_group_apply = {
                 .member = "Apply",
                 .gerund = "Applying",
                 .job_type = 71,
-                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US |
+                         OPERATION_FAMILY_A,
                 .lane = LANE_LONG,
                 .run = apply_run,
                 .settle = apply_run,
@@ -142,8 +143,8 @@ const Operation operation_group_destroy = {
                 .member = "Destroy",
                 .gerund = "Destroying",
                 .job_type = 72,
-                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A |
-                         OPERATION_SKIPS_MISSING,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US |
+                         OPERATION_FAMILY_A | OPERATION_SKIPS_MISSING,
                 .lane = LANE_DISK,
                 .run = destroy_run,
                 .settle = destroy_run,
@@ -160,8 +161,8 @@ const Operation operation_group_convert = {
                 .action = "org.virtask1.snapshot",
                 .gerund = "Converting",
                 .job_type = 200,
-                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A |
-                         OPERATION_SKIPS_MISSING,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US |
+                         OPERATION_FAMILY_A | OPERATION_SKIPS_MISSING,
                 .lane = LANE_LONG,
                 .request_size = sizeof(ConvertRequest),
                 .parse = convert_request_read,
@@ -177,8 +178,8 @@ const Operation operation_point_group_destroy = {
                 .member = "Destroy",
                 .gerund = "Destroying",
                 .job_type = 208,
-                .flags = OPERATION_DURABLE | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A |
-                         OPERATION_SKIPS_MISSING,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US |
+                         OPERATION_FAMILY_A | OPERATION_SKIPS_MISSING,
                 .lane = LANE_DISK,
                 .run = destroy_run,
                 .settle = destroy_run,

@@ -393,7 +393,7 @@ static bool import_settle(Job *job, GError **error) {
                 .action = "org.virtask1.import",                                \
                 .gerund = "Importing a virtual machine",                        \
                 .job_type = 61,                                                 \
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US | \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US | \
                          OPERATION_ANSWERS_OBJECT | OPERATION_SHARED,           \
                 .lane = LANE_DISK,                                              \
                 .request_size = sizeof(ImportRequest),                          \

@@ -15,7 +15,7 @@
                 .signature = "sa{sv}",                                                       \
                 .action = "org.virtask1.export",                                             \
                 .gerund = "Exporting",                                                       \
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US, \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US, \
                 .lane = LANE_DISK,                                                           \
                 .request_size = sizeof(ExportRequest),                                       \
                 .request_store = export_request_store,                                       \

@@ -29,6 +29,8 @@ typedef enum OperationFlags {
         OPERATION_FAMILY_A = 1 << 6,      /* ReturnValue is of the snapshot services' family */
         OPERATION_SKIPS_MISSING = 1 << 7, /* a part whose object is gone is no failure */
         OPERATION_SHARED = 1 << 8,        /* holds nothing: works beside all others of its object */
+        OPERATION_INHIBITS = 1 << 9,      /* changes disks, images or files for a while: the
+                                             computer shall not sleep or go down meanwhile */
         OPERATION_DURABLE = 1 << 3, /* what it changes has to be settled after a crash: synced to
                                        the ledger first */
 } OperationFlags;

@@ -20,6 +20,7 @@ struct TaskList {
         Retention *retention;
         GHashTable *user_names; /* uid -> name, owned */
         PoolWork promise;       /* of more IDs */
+        unsigned inhibiting;    /* of the unfinished */
         bool promising;
         bool closed;
 };

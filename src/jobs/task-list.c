@@ -78,11 +78,15 @@ const GPtrArray *task_list_of_object(TaskList *list, const char *object) {
 void task_list_enter(TaskList *list, Task *task) {
         reservation_enter(list->reservations, task);
         g_hash_table_add(list->unfinished, task);
+        if (task->operation->flags & OPERATION_INHIBITS && list->inhibiting++ == 0)
+                list->context.hooks->inhibit(true, list->context.userdata);
 }
 
 void task_list_leave(TaskList *list, Task *task) {
         reservation_leave(list->reservations, task);
         g_hash_table_remove(list->unfinished, task);
+        if (task->operation->flags & OPERATION_INHIBITS && --list->inhibiting == 0)
+                list->context.hooks->inhibit(false, list->context.userdata);
 }
 
 /* The record of the ledger */

@@ -32,6 +32,8 @@ typedef struct TaskHooks {
         void (*completed)(Task *task, void *userdata);
         /* The list of tasks is different. */
         void (*list_changed)(void *userdata);
+        /* The first task that is OPERATION_INHIBITS has come, or the last one has ended. */
+        void (*inhibit)(bool needed, void *userdata);
 } TaskHooks;
 
 typedef struct TaskListContext {

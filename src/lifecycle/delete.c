@@ -122,7 +122,7 @@ const Operation operation_delete = {
                 .during = MACHINE_DELETING,
                 .refuse = {[MACHINE_RUNNING] = VIRTASK_ERROR_ALREADY_RUNNING,
                                 [MACHINE_PAUSED] = VIRTASK_ERROR_ALREADY_RUNNING},
-                .flags = OPERATION_DURABLE,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS,
                 .lane = LANE_SHORT,
                 .request_size = sizeof(Request),
                 .parse = operation_parse_common,

@@ -250,7 +250,7 @@ const Operation operation_save = {
                 .during = MACHINE_SAVING,
                 .refuse = {[MACHINE_TURNED_OFF] = VIRTASK_ERROR_NOT_RUNNING,
                                 [MACHINE_SAVED] = VIRTASK_ERROR_NOT_RUNNING},
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE,
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS,
                 .lane = LANE_LONG,
                 .request_size = sizeof(SaveRequest),
                 .parse = save_parse,

@@ -86,10 +86,15 @@ static void on_task_list_changed(void *userdata) {
         manager_touch(userdata, MANAGER_PROPERTY_TASKS);
 }
 
+static void on_task_inhibit(bool needed, void *userdata) {
+        inhibitor_set(((Manager *) userdata)->inhibitor, needed);
+}
+
 const TaskHooks manager_task_hooks = {
                 .admit = on_task_admit,
                 .reserved = on_task_reserved,
                 .settled = on_task_settled,
                 .completed = on_task_completed,
                 .list_changed = on_task_list_changed,
+                .inhibit = on_task_inhibit,
 };

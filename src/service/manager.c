@@ -462,6 +462,7 @@ static bool build(Manager *manager, const ManagerOptions *options, GError **erro
         manager->peers = peer_list_new(manager->bus);
         manager->authorizer = authorizer_new(manager->bus, options->authorizer, manager->peers,
                         manager->config.dialogs_per_user, manager->config.dialogs);
+        manager->inhibitor = inhibitor_new(manager->bus);
         manager->store = collection_store_new(options->state_directory, error);
         if (!manager->store)
                 return false;
@@ -507,6 +508,7 @@ Manager *manager_free(Manager *manager) {
         task_list_free(manager->tasks);
         collection_free_all(manager);
         collection_store_free(manager->store);
+        inhibitor_free(manager->inhibitor);
         authorizer_free(manager->authorizer);
         peer_list_free(manager->peers);
         publisher_free(manager->publisher);

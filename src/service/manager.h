@@ -9,6 +9,7 @@
 #include "jobs/task-list.h"
 #include "service/config.h"
 #include "service/file-watch.h"
+#include "service/inhibitor.h"
 #include "service/virtual-machine.h"
 
 typedef enum BusKind {
@@ -34,6 +35,7 @@ struct Manager {
         Backend *backend;
         PeerList *peers;
         Authorizer *authorizer;
+        Inhibitor *inhibitor;
         Publisher *publisher;
         TaskList *tasks;
         GHashTable *machines;  /* uuid -> VirtualMachine, owned */

@@ -166,8 +166,8 @@ const Operation operation_snapshot_create = {
                 .gerund = "Taking a snapshot of",
                 .job_type = 70,
                 .operational_status = 32768,
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US |
-                         OPERATION_FAMILY_A,
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS |
+                         OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
                 .lane = LANE_LONG,
                 .request_size = sizeof(SnapshotRequest),
                 .parse = create_parse,

@@ -265,7 +265,7 @@ static const Operation immediate = FAKE("FakeImmediate",
                 NULL);
 static const Operation settled = FAKE("FakeSettle",
                 "fake-settle",
-                OPERATION_CANCELLABLE | OPERATION_DURABLE,
+                OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS,
                 LANE_LONG,
                 stuck_run,
                 NULL,

@@ -23,6 +23,7 @@ from .daemon import Daemon, SanitizerReport
 from .embed import Embed, Guest
 from .libvirtd import Libvirtd
 from .linux import LinuxGuest
+from .logind import Logind
 from .namespace import Namespace
 from .polkitd import Polkitd
 from .power import Kept, PowerScratch, replay
@@ -30,6 +31,6 @@ from .process import Process
 from .scratch import Scratch
 from .source import BUILD, LONG, SOURCE
 
-__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'Kept', 'LONG', 'Libvirtd', 'LinuxGuest', 'MANAGER',
+__all__ = ['BUILD', 'Bus', 'BusError', 'Client', 'Daemon', 'Deadline', 'Embed', 'Guest', 'Kept', 'LONG', 'Libvirtd', 'LinuxGuest', 'Logind', 'MANAGER',
            'Namespace',
            'Polkitd', 'PowerScratch', 'Process', 'ROOT', 'SOURCE', 'SanitizerReport', 'Scratch', 'Signal', 'path_of', 'replay']
