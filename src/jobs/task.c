@@ -24,7 +24,8 @@
 #define LOG_LINES              200
 #define BYTES_SIGNAL_USEC      G_USEC_PER_SEC /* between signals for bytes alone */
 #define PERCENT_UNFINISHED_MAX 99
-#define RATE_WEIGHT            0.2 /* of the newest sample in the running average */
+#define RATE_MEMORY_USEC       (3.0 * G_USEC_PER_SEC) /* what is older counts less than half */
+#define RATE_FIRST_USEC        (0.3 * G_USEC_PER_SEC) /* before that it says little */
 
 #define RETURN_VALUE_STARTED 4096
 
@@ -240,16 +241,18 @@ void task_set_committed(Task *task) {
                 publication_touch(&task->publication, TASK_IS_CANCELABLE);
 }
 
+/* Bytes and time are forgotten at the same pace: what two samples close together, or a hole that is
+ * passed in no time, say of the rate counts as little as the time between them. */
 static void update_rate(Task *task, uint64_t done, gint64 now) {
-        double elapsed = (double) (now - task->last_sample) / G_USEC_PER_SEC;
+        if (task->last_sample) {
+                double elapsed = (double) (now - task->last_sample);
+                double kept = RATE_MEMORY_USEC / (RATE_MEMORY_USEC + elapsed);
 
-        if (task->last_sample && elapsed > 0) {
-                double newest = (double) (done - task->bytes_done) / elapsed;
-
-                task->rate = (uint64_t) (task->rate ? (1 - RATE_WEIGHT) * (double) task->rate +
-                                                                         RATE_WEIGHT * newest
-                                                    : newest);
+                task->recent_bytes = task->recent_bytes * kept + (double) (done - task->bytes_done);
+                task->recent_usec = task->recent_usec * kept + elapsed;
         }
+        if (task->recent_usec >= RATE_FIRST_USEC)
+                task->rate = (uint64_t) (task->recent_bytes / task->recent_usec * G_USEC_PER_SEC);
         task->last_sample = now;
 }
 

@@ -84,6 +84,7 @@ struct Task {
         unsigned percent;
         bool progress_valid;
         uint64_t bytes_total, bytes_done, rate;
+        double recent_bytes, recent_usec; /* of which "rate" is the quotient */
         gint64 submitted, started, finished, expected_end,
                         state_changed;         /* CLOCK_REALTIME, 0: not yet */
         gint64 last_sample, last_bytes_signal; /* CLOCK_MONOTONIC */
