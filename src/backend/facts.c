@@ -21,6 +21,17 @@ static char *read_notes(virDomainPtr domain) {
         return valid;
 }
 
+static bool read_undo(virDomainPtr domain, MachineFacts *facts, GError **error) {
+        g_autoptr(UndoNote) note = undo_note_read(domain, error);
+
+        if (!note)
+                return false;
+        facts->undoable = note->undoable;
+        facts->undo_action = note->action;
+        facts->undo_pending = !facts->active && !facts->has_image && undo_note_is_pending(note);
+        return true;
+}
+
 MachineFacts *facts_read(virDomainPtr domain, GError **error) {
         g_autoptr(MachineFacts) facts = g_new0(MachineFacts, 1);
         virDomainInfo info;
@@ -46,7 +57,8 @@ MachineFacts *facts_read(virDomainPtr domain, GError **error) {
         facts->has_image = has_image > 0; /* a driver without managed save has none */
         if (facts->has_image)
                 facts->image_path = saved_image_path(domain);
-        if (!snapshot_facts_read(domain, &facts->snapshots, &facts->points, error))
+        if (!read_undo(domain, facts, error) ||
+                        !snapshot_facts_read(domain, &facts->snapshots, &facts->points, error))
                 return NULL;
         return g_steal_pointer(&facts);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "backend/snapshot-facts.h"
+#include "backend/undo-note.h"
 
 typedef struct MachineFacts {
         gint64 read_at; /* when the reading began, g_get_monotonic_time() */
@@ -25,6 +26,9 @@ typedef struct MachineFacts {
         uint8_t reason; /* of the state */
         bool active;
         bool has_image; /* libvirt has a managed save image */
+        bool undoable;
+        bool undo_pending; /* it has gone off, and something is to be done about its undo disks */
+        UndoAction undo_action;
 } MachineFacts;
 
 /* Asks libvirt. NULL and "error" on failure, NO_SUCH_VIRTUAL_MACHINE when the domain is gone. May

@@ -359,7 +359,7 @@ static bool snapshot_settle(Job *job, GError **error) {
                 .interface = "Collection",                                      \
                 .signature = "qa{sv}",                                          \
                 .action = "org.virtask1.snapshot",                              \
-                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US | \
+                .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_CHANGES_CHAINS | OPERATION_ENDS_WITH_US | \
                          OPERATION_FAMILY_A,                                    \
                 .lane = LANE_LONG,                                              \
                 .request_size = sizeof(SnapshotRequest),                        \

@@ -46,6 +46,7 @@ static const Rule libosinfo[] = {{"os", "id=text"}, END};
 static const Rule metadata[] = {
         {"snapshots", .children = snapshots, .space = "https://virtask.org/snapshots/1",            .prefix = "virtask"},
         {"images",    .children = images,    .space = "https://virtask.org/images/1",               .prefix = "virtask-images"},
+        {"undo",      .flags = RULE_DROP,    .space = "https://virtask.org/undo/1",                 .prefix = "virtask-undo"},
         {"libosinfo", .children = libosinfo, .space = "http://libosinfo.org/xmlns/libvirt/domain/1.0", .prefix = "libosinfo"},
         END
 };

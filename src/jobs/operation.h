@@ -31,6 +31,8 @@ typedef enum OperationFlags {
         OPERATION_SHARED = 1 << 8,        /* holds nothing: works beside all others of its object */
         OPERATION_INHIBITS = 1 << 9,      /* changes disks, images or files for a while: the
                                              computer shall not sleep or go down meanwhile */
+        OPERATION_CHANGES_CHAINS = 1 << 10, /* lays images on others, or merges them: not while the
+                                               machine has undo disks */
         OPERATION_DURABLE = 1 << 3, /* what it changes has to be settled after a crash: synced to
                                        the ledger first */
 } OperationFlags;

@@ -2,14 +2,15 @@
 
 /* Delete and Unregister: IVMVirtualPC::DeleteVirtualMachine and UnregisterVirtualMachine. Delete
  * takes the definition with all that libvirt keeps beside it (saved state, metadata of snapshots
- * and checkpoints, UEFI variables, TPM state), and the memory and variables of snapshots, which
- * libvirt does not know of; Unregister takes the definition alone. Disk images stay in both, those
- * that snapshots made as well: the last of them is what the machine had. */
+ * and checkpoints, UEFI variables, TPM state), and what libvirt does not know of: the memory and
+ * variables of snapshots, and undo disks; Unregister takes the definition alone. Disk images stay
+ * in both, those that snapshots made as well: the last of them is what the machine had. */
 
 #include <syslog.h>
 
 #include "backend/backend-error.h"
 #include "backend/saved-image.h"
+#include "backend/undo-note.h"
 #include "disk/image.h"
 #include "jobs/job.h"
 #include "lifecycle/operations.h"
@@ -48,6 +49,15 @@ static bool undefine(Job *job,
 /* When the machine is gone, nothing tells any more where they are. */
 #define MEMORY_FILES "Files"
 
+/* The disks are below them. */
+static bool add_undo_disks(virDomainPtr domain, GPtrArray *files, GError **error) {
+        g_autoptr(UndoNote) note = undo_note_read(domain, error);
+
+        for (unsigned i = 0; note && i < note->disks->len; i++)
+                g_ptr_array_add(files, g_strdup(((UndoDisk *) note->disks->pdata[i])->overlay));
+        return note;
+}
+
 /* libvirt only removes a saved state that it knows of. */
 static void remove_saved_state(virDomainPtr domain) {
         if (virDomainHasManagedSaveImage(domain, 0) == 0 && saved_image_exists(domain) == 1)
@@ -62,6 +72,8 @@ static bool remember_files(Job *job, GError **error) {
                 return false;
         remove_saved_state(loan.domain);
         files = saved_image_files_of_snapshots(virDomainGetConnect(loan.domain), job->uuid);
+        if (!add_undo_disks(loan.domain, files, error))
+                return false;
         if (files->len == 0)
                 return true;
         g_ptr_array_add(files, NULL);
@@ -75,7 +87,8 @@ static bool remove_files(Job *job) {
                 g_autoptr(GError) cause = NULL;
 
                 if (!image_remove(files[i], &cause))
-                        job_log(job, LOG_WARNING, "A file of a snapshot stays: %s", cause->message);
+                        job_log(job, LOG_WARNING, "A file of the machine stays: %s",
+                                        cause->message);
         }
         return true;
 }

@@ -83,6 +83,14 @@ static bool sync_image(virDomainPtr domain, GError **error) {
         return !path || (image_file_sync(path, error) && image_file_sync_directory(path, error));
 }
 
+static bool save_admit(const void *request, const MachineFacts *facts, GError **error) {
+        if (!facts->undoable || facts->undo_action != UNDO_ACTION_DISCARD)
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_UNDO_DISKS_MARKED_FOR_DELETION,
+                        "The undo disks of '%s' are to be discarded when it goes off", facts->name);
+        return false;
+}
+
 static bool save_run(Job *job, GError **error) {
         const SaveRequest *request = job->request;
         g_auto(BackendDomain) loan = {NULL, 0, NULL};
@@ -254,6 +262,7 @@ const Operation operation_save = {
                 .lane = LANE_LONG,
                 .request_size = sizeof(SaveRequest),
                 .parse = save_parse,
+                .admit = save_admit,
                 .run = save_run,
                 .settle = save_settle,
                 .progress = save_progress,

@@ -19,6 +19,7 @@
 #include "backend/saved-image.h"
 #include "jobs/job.h"
 #include "lifecycle/operations.h"
+#include "undo/undo-disks.h"
 
 #define LOOK_MSEC      100
 #define IDLE_LOOKS_OFF 3 /* before a machine that is off counts as not started */
@@ -165,7 +166,9 @@ static bool startup_run(Job *job, GError **error) {
                 return false;
         if (saved && virDomainManagedSaveRemove(loan.domain, 0) < 0)
                 return fail(error, loan.domain);
-        return boot(job, loan.domain, request->paused, error);
+        /* Of the last time, if nobody was there when the machine went off. */
+        return undo_disks_finish(loan.domain, error) &&
+               boot(job, loan.domain, request->paused, error);
 }
 
 /* The guest is there, and whatever was left to do when we were cut off is done now. */

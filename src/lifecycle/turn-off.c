@@ -3,9 +3,12 @@
 /* TurnOff: IVMVirtualMachine::TurnOff, RequestedState 3: cuts the power. With Force it does not
  * wait for the task that holds the machine: that one is cancelled, and QEMU is ended under it. */
 
+#include <syslog.h>
+
 #include "backend/backend-error.h"
 #include "jobs/job.h"
 #include "lifecycle/operations.h"
+#include "undo/undo-disks.h"
 
 static bool turn_off_parse(sd_bus_message *call, void *request, GError **error) {
         static const OptionSpec own[] = {
@@ -16,6 +19,16 @@ static bool turn_off_parse(sd_bus_message *call, void *request, GError **error) 
         return bus_options_read(call, operation_common_options, own, request, error);
 }
 
+/* The machine is off, whatever becomes of its undo disks; the daemon tries again by itself, with a
+ * task that tells of it. */
+static bool finish(Job *job, virDomainPtr domain) {
+        g_autoptr(GError) cause = NULL;
+
+        if (!undo_disks_finish(domain, &cause))
+                job_log(job, LOG_WARNING, "The undo disks stay for now: %s", cause->message);
+        return true;
+}
+
 static bool turn_off_run(Job *job, GError **error) {
         const Request *request = job->request;
         BackendPurpose purpose = request->force ? BACKEND_URGENT : BACKEND_SHORT;
@@ -24,13 +37,13 @@ static bool turn_off_run(Job *job, GError **error) {
         if (!backend_open_domain(job->backend, purpose, job->uuid, &loan, error))
                 return false;
         if (virDomainDestroy(loan.domain) == 0)
-                return true;
+                return finish(job, loan.domain);
         backend_error_set(error, "Failed to turn '%s' off", virDomainGetName(loan.domain));
         if (virDomainIsActive(loan.domain) != 0)
                 return false;
         /* It has gone off by itself meanwhile, which is what was asked for. */
         g_clear_error(error);
-        return true;
+        return finish(job, loan.domain);
 }
 
 /* After an interruption: looks, and does not act again, because the machine may have been started

@@ -21,9 +21,11 @@
 #include "collection/store.h"
 #include "export/image-directories.h"
 #include "service/collection.h"
+#include "service/operation-call.h"
 #include "service/operations.h"
 #include "service/reference-point.h"
 #include "service/snapshot.h"
+#include "undo/operations.h"
 #include "util/log.h"
 
 #define RECONNECT_FIRST_USEC (G_USEC_PER_SEC / 10)
@@ -101,6 +103,14 @@ static void remove_machine(Manager *manager, VirtualMachine *vm) {
         manager_touch(manager, MANAGER_PROPERTY_VIRTUAL_MACHINES);
 }
 
+/* However the machine went off, and whoever was there to see it. */
+static void look_after_undo_disks(Manager *manager, VirtualMachine *vm) {
+        if (!vm->facts->undo_pending)
+                vm->undo_tried = false;
+        else if (!vm->undo_tried && !task_list_holder(manager->tasks, vm->path))
+                vm->undo_tried = operation_begin(manager, &operation_apply_undo_action, vm);
+}
+
 void manager_apply_facts(Manager *manager, const char *uuid, MachineFacts *facts) {
         VirtualMachine *vm = manager_find_machine(manager, uuid);
 
@@ -110,6 +120,8 @@ void manager_apply_facts(Manager *manager, const char *uuid, MachineFacts *facts
                 add_machine(manager, facts);
         else if (facts)
                 vm_apply_facts(vm, facts);
+        if (facts)
+                look_after_undo_disks(manager, manager_find_machine(manager, uuid));
 }
 
 /* Refresh: the facts of one machine */

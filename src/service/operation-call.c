@@ -7,16 +7,26 @@
 #include "service/operation-call.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "bus/bus-error.h"
 #include "service/collection.h"
 #include "service/operations.h"
+#include "util/log.h"
 
 #define RETURN_VALUE_STARTED 4096U
 
 static bool is_transitional(MachineState state) {
         return state != MACHINE_TURNED_OFF && state != MACHINE_SAVED && state != MACHINE_RUNNING &&
                state != MACHINE_PAUSED;
+}
+
+static bool check_undo(const Operation *operation, const VirtualMachine *vm, GError **error) {
+        if (!vm->facts->undoable || !(operation->flags & OPERATION_CHANGES_CHAINS))
+                return true;
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_STATE,
+                        "The virtual machine '%s' has undo disks", vm->facts->name);
+        return false;
 }
 
 bool operation_check_state(const Operation *operation,
@@ -30,7 +40,8 @@ bool operation_check_state(const Operation *operation,
                         !(operation->flags & OPERATION_ANY_STATE))
                 refusal = VIRTASK_ERROR_INVALID_STATE;
         if (refusal == VIRTASK_ERROR_NONE)
-                return !operation->admit || operation->admit(request, vm->facts, error);
+                return check_undo(operation, vm, error) &&
+                       (!operation->admit || operation->admit(request, vm->facts, error));
         g_set_error(error, VIRTASK_ERROR, (int) refusal, "The virtual machine '%s' is %s",
                         vm->facts->name, machine_state_to_string(state));
         return false;
@@ -173,6 +184,26 @@ int operation_call(Manager *manager,
                 r = sd_bus_reply_method_return(call, "o", task->path);
         task_list_launch(manager->tasks, task);
         return r;
+}
+
+bool operation_begin(Manager *manager, const Operation *operation, VirtualMachine *vm) {
+        const TaskSpec spec = {
+                        .operation = operation,
+                        .object = vm->path,
+                        .facts = vm->facts,
+                        .owner = getuid(),
+                        .request = g_malloc0(operation->request_size),
+        };
+        g_autoptr(GError) error = NULL;
+        Task *task = task_list_is_closed(manager->tasks)
+                                     ? NULL
+                                     : task_list_add(manager->tasks, &spec, &error);
+
+        if (error)
+                log_warning("'%s' was not begun: %s", operation->name, error->message);
+        if (task)
+                task_list_launch(manager->tasks, task);
+        return task;
 }
 
 const Operation *operation_find(const char *interface, const char *member) {

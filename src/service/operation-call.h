@@ -40,6 +40,10 @@ int operation_call(Manager *manager,
                 TaskReply reply,
                 sd_bus_error *ret_error);
 
+/* Begins an operation of the daemon's own on the machine, as the user that the daemon runs as, with
+ * an empty request. False if the machine is held, or no task may begin any more. */
+bool operation_begin(Manager *manager, const Operation *operation, VirtualMachine *vm);
+
 /* The vtable of an interface: its fixed rows ("start" to END), then one method per operation that
  * belongs to it, all with the same handler. Lives as long as the process. */
 const sd_bus_vtable *operation_vtable(const char *interface,

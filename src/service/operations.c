@@ -9,6 +9,7 @@
 #include "export/operations.h"
 #include "lifecycle/operations.h"
 #include "snapshot/operations.h"
+#include "undo/operations.h"
 
 const Operation *const operations[] = {
                 &operation_startup,
@@ -21,6 +22,11 @@ const Operation *const operations[] = {
                 &operation_discard_saved_state,
                 &operation_set_name,
                 &operation_set_notes,
+                &operation_set_undoable,
+                &operation_set_undo_action,
+                &operation_discard_undo_disks,
+                &operation_merge_undo_disks,
+                &operation_apply_undo_action,
                 &operation_register,
                 &operation_unregister,
                 &operation_delete,

@@ -113,6 +113,8 @@ NUMBER_GETTER(enabled_state, 'q', uint16_t, machine_state_to_enabled_state(vm_st
 TEXT_GETTER(saved_state_file_path, 's', vm_saved_state_path(vm))
 NUMBER_GETTER(has_saved_state, 'b', int, vm_has_saved_state(vm))
 TEXT_GETTER(notes, 's', vm->facts->notes ?: "")
+NUMBER_GETTER(undoable, 'b', int, vm->facts->undoable)
+NUMBER_GETTER(undo_action, 'u', uint32_t, vm->facts->undo_action)
 NUMBER_GETTER(memory, 'u', uint32_t, vm->facts->memory_mib)
 
 GETTER(operational_status) {
@@ -201,6 +203,8 @@ static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_PROPERTY("ActiveTasks", "ao", property_get_active_tasks, 0, EMITS),
         SD_BUS_PROPERTY("Snapshots", "ao", property_get_snapshots, 0, EMITS),
         SD_BUS_PROPERTY("CurrentSnapshot", "o", property_get_current_snapshot, 0, EMITS),
+        SD_BUS_PROPERTY("Undoable", "b", property_get_undoable, 0, INVALIDATES | EXPLICIT),
+        SD_BUS_PROPERTY("UndoAction", "u", property_get_undo_action, 0, INVALIDATES | EXPLICIT),
         SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("u", old_state, "u", new_state), 0),
         SD_BUS_SIGNAL("ResetOccurred", NULL, 0),
         SD_BUS_SIGNAL_WITH_ARGS("DiskOutOfSpace", SD_BUS_ARGS("b", critically_low), 0),

@@ -37,6 +37,8 @@ static const PublishedProperty machine_properties[] = {
                 {INTERFACE, "ActiveTasks"},
                 {INTERFACE, "Snapshots"},
                 {INTERFACE, "CurrentSnapshot"},
+                {INTERFACE, "Undoable"},
+                {INTERFACE, "UndoAction"},
                 {POINT_SERVICE, "ReferencePoints"},
                 {NULL, NULL},
 };
@@ -110,6 +112,10 @@ void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
                 mask |= MACHINE_PROPERTY_NOTES;
         if (old->memory_mib != facts->memory_mib)
                 mask |= MACHINE_PROPERTY_MEMORY;
+        if (old->undoable != facts->undoable)
+                mask |= MACHINE_PROPERTY_UNDOABLE;
+        if (old->undo_action != facts->undo_action)
+                mask |= MACHINE_PROPERTY_UNDO_ACTION;
         if (!g_str_equal(old_path, vm_saved_state_path(vm)))
                 mask |= MACHINE_PROPERTY_SAVED_STATE_FILE_PATH;
         if (had_saved_state != vm_has_saved_state(vm))

@@ -25,7 +25,9 @@ enum {
         MACHINE_PROPERTY_ACTIVE_TASKS = 1 << 10,
         MACHINE_PROPERTY_SNAPSHOTS = 1 << 11,
         MACHINE_PROPERTY_CURRENT_SNAPSHOT = 1 << 12,
-        MACHINE_PROPERTY_REFERENCE_POINTS = 1 << 13,
+        MACHINE_PROPERTY_UNDOABLE = 1 << 13,
+        MACHINE_PROPERTY_UNDO_ACTION = 1 << 14,
+        MACHINE_PROPERTY_REFERENCE_POINTS = 1 << 15,
 };
 
 typedef struct VirtualMachine {
@@ -38,6 +40,7 @@ typedef struct VirtualMachine {
         GHashTable *points;    /* the same with ReferencePoint: reference-point.c */
         MachineState shown;    /* the state that was last announced */
         gint64 last_reset;     /* CLOCK_MONOTONIC */
+        bool undo_tried;       /* since it has gone off: its undo action was begun */
         Publication publication;
 } VirtualMachine;
 

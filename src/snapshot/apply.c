@@ -511,7 +511,7 @@ const Operation operation_snapshot_apply = {
                 .job_type = 71,
                 .operational_status = 32769,
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS |
-                         OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
+                         OPERATION_CHANGES_CHAINS | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
                 .lane = LANE_LONG,
                 .request_size = sizeof(ApplyRequest),
                 .parse = apply_parse,

@@ -167,7 +167,7 @@ const Operation operation_snapshot_create = {
                 .job_type = 70,
                 .operational_status = 32768,
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS |
-                         OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
+                         OPERATION_CHANGES_CHAINS | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
                 .lane = LANE_LONG,
                 .request_size = sizeof(SnapshotRequest),
                 .parse = create_parse,

@@ -283,8 +283,8 @@ const Operation operation_snapshot_destroy = {
                 .gerund = "Destroying a snapshot of",
                 .job_type = 72,
                 .operational_status = 32770,
-                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US |
-                         OPERATION_FAMILY_A,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_CHANGES_CHAINS |
+                         OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
                 .run = snapshot_destroy_run,
                 .settle = snapshot_destroy_run,
                 DESTROY_COMMON,
@@ -296,7 +296,8 @@ const Operation operation_snapshot_destroy_tree = {
                 .gerund = "Destroying snapshots of",
                 .job_type = 72,
                 .operational_status = 32770,
-                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_CHANGES_CHAINS |
+                         OPERATION_ENDS_WITH_US,
                 .run = destroy_tree_run,
                 .settle = destroy_tree_run,
                 DESTROY_COMMON,
@@ -307,7 +308,8 @@ const Operation operation_snapshot_clear_state = {
                 .member = "ClearState",
                 .gerund = "Clearing the state of a snapshot of",
                 .job_type = 73,
-                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_CHANGES_CHAINS |
+                         OPERATION_ENDS_WITH_US,
                 .run = clear_state_run,
                 .settle = clear_state_run,
                 DESTROY_COMMON,

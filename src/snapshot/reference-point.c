@@ -91,7 +91,7 @@ const Operation operation_reference_point_create = {
                 .gerund = "Creating a reference point of",
                 .job_type = 201,
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_INHIBITS |
-                         OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
+                         OPERATION_CHANGES_CHAINS | OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
                 .lane = LANE_LONG,
                 .request_size = sizeof(SnapshotRequest),
                 .parse = create_parse,
@@ -196,8 +196,8 @@ const Operation operation_snapshot_convert = {
                 .action = "org.virtask1.snapshot",
                 .gerund = "Converting a snapshot of",
                 .job_type = 200,
-                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US |
-                         OPERATION_FAMILY_A,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_CHANGES_CHAINS |
+                         OPERATION_ENDS_WITH_US | OPERATION_FAMILY_A,
                 .lane = LANE_LONG,
                 .request_size = sizeof(ConvertRequest),
                 .parse = convert_request_read,
@@ -217,7 +217,8 @@ const Operation operation_reference_point_destroy = {
                 .action = "org.virtask1.snapshot-apply",
                 .gerund = "Destroying a reference point of",
                 .job_type = 202,
-                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_ENDS_WITH_US,
+                .flags = OPERATION_DURABLE | OPERATION_INHIBITS | OPERATION_CHANGES_CHAINS |
+                         OPERATION_ENDS_WITH_US,
                 .lane = LANE_DISK,
                 .request_size = sizeof(Request),
                 .parse = operation_parse_common,

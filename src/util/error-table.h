@@ -34,6 +34,7 @@
         X(ALREADY_PAUSED,            ERROR_PREFIX "AlreadyPaused",           0x80004005, "",                           5, 32775, 2, "The virtual machine is paused already") \
         X(NOT_PAUSED,                ERROR_PREFIX "NotPaused",               0x80004005, "",                           5, 32775, 2, "The virtual machine is not paused") \
         X(MACHINE_ACTIVE,            ERROR_PREFIX "MachineActive",           0xA0040302, "VM_E_PREF_VM_ACTIVE",        5, 32775, 7, "The setting can not be changed while the virtual machine is running or saved") \
+        X(UNDO_DISKS_MARKED_FOR_DELETION, ERROR_PREFIX "UndoDisksMarkedForDeletion", 0x80004005, "",               5, 32775, 2, "The undo disks of the virtual machine are marked for deletion") \
         X(INVALID_STATE,             ERROR_PREFIX "InvalidState",            0x8007139F, "",                           5, 32775, 2, "The virtual machine is not in the right state") \
         X(IN_USE,                    ERROR_PREFIX "InUse",                   0x800700AA, "",                           5, 32774, 2, "A task holds the object") \
         X(NOT_CANCELABLE,            ERROR_PREFIX "NotCancelable",           0x80004005, "",                           5, 32775, 2, "The task can not be cancelled") \
@@ -55,6 +56,7 @@
         X(BAD_PATH,                  ERROR_PREFIX "BadPath",                 0x800700A1, "ERROR_BAD_PATHNAME",         4, 32773, 4, "The path is empty or not absolute") \
         X(PATH_TOO_LONG,             ERROR_PREFIX "PathTooLong",             0x8007006F, "ERROR_BUFFER_OVERFLOW",      4, 32773, 4, "The path is too long") \
         X(FILE_READ_ONLY,            ERROR_PREFIX "FileReadOnly",            0xA004067A, "VM_E_FILE_READ_ONLY",        2, 32768, 4, "The file can only be read") \
+        X(PARENT_IN_USE,             ERROR_PREFIX "ParentInUse",             0x80070006, "E_HANDLE",                   5, 32774, 4, "Another disk rests on the parent") \
         X(FILE_TOO_LARGE,            ERROR_PREFIX "FileTooLarge",            0xA0040679, "VM_E_FILE_TOO_LARGE_FOR_VOLUME", 2, 32768, 4, "A file can not be as large there") \
         X(INVALID_BUNDLE,            ERROR_PREFIX "InvalidBundle",           0x8007000D, "",                           6, 32776, 4, "The directory does not hold what an export has written") \
         X(NAME_EMPTY,                ERROR_PREFIX "NameEmpty",               0xA0040400, "VM_E_CONFIG_NO_NAME",        4, 32773, 7, "The name is empty") \

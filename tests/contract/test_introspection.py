@@ -114,7 +114,8 @@ def test_all_objects_come_with_all_properties(client, paths):
             explicit = {prop for prop, (*_, mark) in contract.items() if mark == 'true'}
             assert set(properties) == set(contract) - explicit
             assert set(client.call(path, 'org.freedesktop.DBus.Properties', 'GetAll', 's', name)) == set(properties)
-            assert all(client.get(path, name.rpartition('.')[2], prop) for prop in explicit)
+            for prop in explicit:
+                client.get(path, name.rpartition('.')[2], prop)
 
 
 def test_the_root_is_an_object_manager(client, paths):

@@ -20,13 +20,14 @@ BELOW = {
     'jobs': {'util', 'bus', 'backend'},
     'disk': {'util', 'backend', 'jobs'},
     'guest': {'util', 'backend', 'jobs'},
-    'lifecycle': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
     'snapshot': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
+    'undo': {'util', 'bus', 'backend', 'jobs', 'disk', 'snapshot'},
+    'lifecycle': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot', 'undo'},
     'export': {'util', 'ovf', 'bundle', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot'},
     'collection': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot', 'export'},
-    'service': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'export', 'collection'},
+    'service': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'undo', 'export', 'collection'},
 }
-KNOW_LIBVIRT = {'backend', 'disk', 'guest', 'lifecycle', 'snapshot', 'export'}
+KNOW_LIBVIRT = {'backend', 'disk', 'guest', 'lifecycle', 'snapshot', 'undo', 'export'}
 SHARED_WITH_CLIENTS = {'util/error-table.h'}
 
 SOURCES = sorted((SOURCE / 'src').rglob('*.[ch]'))
