@@ -33,6 +33,8 @@ static const struct ControlRow {
         {"suspend",    "Pause",             "Suspended"},
         {"resume",     "Resume",            "Resumed"},
         {"discard",    "DiscardSavedState", "Discarded the saved state of"},
+        {"merge-undo", "MergeUndoDisks",    "Merged the undo disks of"},
+        {"discard-undo", "DiscardUndoDisks", "Discarded what was in the undo disks of"},
         {"unregister", "Unregister",        "Unregistered"},
 };
 /* clang-format on */

@@ -176,6 +176,34 @@ static void print_collections(const Inventory *inventory, const MachineInfo *vm)
         message_field("Collections", buffer_text(&b));
 }
 
+/* A property that listings leave out, into what @type says. */
+static int read_property(
+                Session *s, const char *path, const char *property, const char *type, void *ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
+                        bus_client_new_call(s, path, PROPERTIES_INTERFACE, "Get");
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = sd_bus_message_append(m, "ss", MACHINE_INTERFACE, property);
+
+        if (r >= 0)
+                r = sd_bus_call(s->bus, m, 0, NULL, &reply);
+        return r < 0 ? r : sd_bus_message_read(reply, "v", type, ret);
+}
+
+static void print_undo_disks(Session *s, const MachineInfo *vm) {
+        static const char *const words[] = {"discard", "keep", "commit"}; /* VMUndoAction */
+        _cleanup_buffer_ Buffer b = {0};
+        int undoable = 0;
+        uint32_t action = 0;
+
+        if (read_property(s, vm->path, "Undoable", "b", &undoable) < 0 ||
+                        read_property(s, vm->path, "UndoAction", "u", &action) < 0)
+                return;
+        buffer_add_format(&b, "%s", undoable ? "yes" : "no");
+        if (undoable && action < ELEMENTS(words))
+                buffer_add_format(&b, ", when it goes off: %s", words[action]);
+        message_field("Undo disks", buffer_text(&b));
+}
+
 static void print_machine(Session *s, const Inventory *inventory, const MachineInfo *vm) {
         _cleanup_free_ char *name = text_escape(vm->name ? vm->name : "");
         _cleanup_buffer_ Buffer memory = {0};
@@ -194,6 +222,7 @@ static void print_machine(Session *s, const Inventory *inventory, const MachineI
                                      : vm->saved_state_path && *vm->saved_state_path
                                                      ? vm->saved_state_path
                                                      : "yes");
+        print_undo_disks(s, vm);
         print_snapshots(inventory, vm);
         print_collections(inventory, vm);
         print_notes(vm->notes);
@@ -294,6 +323,18 @@ static int print_properties(
         return r;
 }
 
+/* One that was asked for by its name, and that listings leave out. */
+static bool print_left_out(Session *s, const ObjectRef *ref) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
+                        bus_client_new_call(s, ref->path, PROPERTIES_INTERFACE, "Get");
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *name = s->options.property;
+
+        return name && sd_bus_message_append(m, "ss", MACHINE_INTERFACE, name) >= 0 &&
+               sd_bus_call(s->bus, m, 0, NULL, &reply) >= 0 &&
+               print_property(&s->options, name, reply) >= 0;
+}
+
 static ExitCode show_properties(Session *s, const ObjectRef *ref) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, ref->path, PROPERTIES_INTERFACE, "GetAll");
@@ -314,6 +355,8 @@ static ExitCode show_properties(Session *s, const ObjectRef *ref) {
         r = print_properties(s, reply, use_json ? &json : NULL, &count);
         if (r < 0)
                 return bus_client_report_reply(r);
+        if (count == 0 && !use_json && print_left_out(s, ref))
+                return EXIT_CODE_OK;
         if (count == 0) {
                 message_error("a machine has no property \"%s\"",
                                 s->options.property ? s->options.property : "");

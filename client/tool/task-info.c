@@ -52,6 +52,8 @@ static const struct {
         {"vm-turn-off",           "Turned off"},
         {"vm-reset",              "Reset"},
         {"vm-delete",             "Deleted"},
+        {"vm-merge-undo-disks",   "Merged the undo disks of"},
+        {"vm-apply-undo-action",  "Applied the undo action of"},
         {"snapshot-create",       "Took a snapshot of"},
         {"snapshot-apply",        "Reverted"},
         {"snapshot-destroy",      "Deleted a snapshot of"},

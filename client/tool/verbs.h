@@ -44,6 +44,8 @@ ExitCode cmd_show(Session *s, const char *verb, char **arguments);
 ExitCode cmd_status(Session *s, const char *verb, char **arguments);
 ExitCode cmd_control_task(Session *s, const char *verb, char **arguments);
 ExitCode cmd_control_now(Session *s, const char *verb, char **arguments);
+ExitCode cmd_set_undoable(Session *s, const char *verb, char **arguments);
+ExitCode cmd_undo_action(Session *s, const char *verb, char **arguments);
 ExitCode cmd_register(Session *s, const char *verb, char **arguments);
 ExitCode cmd_snapshots(Session *s, const char *verb, char **arguments);
 ExitCode cmd_snapshot(Session *s, const char *verb, char **arguments);
