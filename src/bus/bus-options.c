@@ -27,8 +27,7 @@ static const OptionSpec *find_spec(const OptionSpec *table, const char *key) {
         return NULL;
 }
 
-/* All integers of D-Bus in one signed number; those above INT64_MAX are out of every option's range
- * anyway. */
+/* All integers of D-Bus in one signed number; no option tells those above INT64_MAX apart. */
 static int read_integer(sd_bus_message *message, char type, int64_t *ret) {
         union {
                 uint8_t y;
@@ -70,13 +69,28 @@ static int read_integer(sd_bus_message *message, char type, int64_t *ret) {
         }
 }
 
-static bool
-read_number(sd_bus_message *message, char type, const char *key, uint32_t *ret, GError **error) {
+static bool read_large_number(sd_bus_message *message,
+                char type,
+                const char *key,
+                uint64_t *ret,
+                GError **error) {
         int64_t number;
 
         if (!strchr("ynqiuxt", type) || read_integer(message, type, &number) < 0)
                 return invalid(error, "must be an integer", key);
-        if (number < 0 || number > UINT32_MAX)
+        if (number < 0)
+                return invalid(error, "is out of range", key);
+        *ret = (uint64_t) number;
+        return true;
+}
+
+static bool
+read_number(sd_bus_message *message, char type, const char *key, uint32_t *ret, GError **error) {
+        uint64_t number;
+
+        if (!read_large_number(message, type, key, &number, error))
+                return false;
+        if (number > UINT32_MAX)
                 return invalid(error, "is out of range", key);
         *ret = (uint32_t) number;
         return true;
@@ -187,6 +201,9 @@ static bool read_value(sd_bus_message *message,
                 return true;
         case OPTION_UINT32:
                 return read_number(message, contents[1] ? 0 : contents[0], spec->key, field, error);
+        case OPTION_UINT64:
+                return read_large_number(
+                                message, contents[1] ? 0 : contents[0], spec->key, field, error);
         case OPTION_OBJECT:
                 return read_object(message, contents, (char **) field) ||
                        invalid(error, "must be an object path", spec->key);

@@ -10,12 +10,13 @@
 #include <systemd/sd-bus.h>
 
 typedef enum OptionType {
-        OPTION_BOOLEAN,            /* bool */
-        OPTION_UINT32,             /* uint32_t; any integer type is accepted on the bus, in range */
-        OPTION_OBJECT,             /* char *, owned; an object path, or NULL for an empty text */
-        OPTION_STRING,             /* char *, owned */
-        OPTION_STRINGS,            /* char **, owned */
-        OPTION_ENUM,               /* uint32_t; the number of one of the names, or the name */
+        OPTION_BOOLEAN, /* bool */
+        OPTION_UINT32,  /* uint32_t; any integer type is accepted on the bus, in range */
+        OPTION_UINT64,  /* uint64_t; the same, at most INT64_MAX: what is above is that */
+        OPTION_OBJECT,  /* char *, owned; an object path, or NULL for an empty text */
+        OPTION_STRING,  /* char *, owned */
+        OPTION_STRINGS, /* char **, owned */
+        OPTION_ENUM,    /* uint32_t; the number of one of the names, or the name */
         OPTION_STRINGS_OF_OBJECTS, /* GHashTable *, owned: object path -> char ** */
 } OptionType;
 

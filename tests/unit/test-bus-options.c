@@ -11,6 +11,7 @@
 typedef struct Target {
         bool flag;
         uint32_t number;
+        uint64_t large;
         bool number_seen;
         char *object;
         char **list;
@@ -30,6 +31,7 @@ static const OptionSpec own[] = {
                 {"Table", OPTION_STRINGS_OF_OBJECTS, offsetof(Target, table), NO_SEEN},
                 {"Choice", OPTION_ENUM, offsetof(Target, choice), NO_SEEN, names},
                 {"Number", OPTION_UINT32, offsetof(Target, number), offsetof(Target, number_seen)},
+                {"Large", OPTION_UINT64, offsetof(Target, large), NO_SEEN},
                 {"Object", OPTION_OBJECT, offsetof(Target, object), NO_SEEN},
                 {NULL, 0, 0, NO_SEEN},
 };
@@ -112,6 +114,21 @@ static void a_number_out_of_range_is_refused(void) {
         g_assert_true(refused_for("Number"));
         g_assert_false(read_one("Number", "t", UINT64_MAX));
         g_assert_true(refused_for("Number"));
+}
+
+static void a_large_number_ends_where_signed_ones_do(void) {
+        g_assert_true(read_one("Large", "t", UINT64_C(300000000)));
+        g_assert_cmpuint(target.large, ==, 300000000);
+        g_assert_true(read_one("Large", "y", 7));
+        g_assert_cmpuint(target.large, ==, 7);
+        g_assert_true(read_one("Large", "x", INT64_MAX));
+        g_assert_cmpuint(target.large, ==, INT64_MAX);
+        g_assert_true(read_one("Large", "t", UINT64_MAX));
+        g_assert_cmpuint(target.large, ==, INT64_MAX);
+        g_assert_false(read_one("Large", "i", -1));
+        g_assert_true(refused_for("Large"));
+        g_assert_false(read_one("Large", "s", "1"));
+        g_assert_true(refused_for("Large"));
 }
 
 static void a_choice_is_a_number_or_a_name(void) {
@@ -323,6 +340,7 @@ int main(int argc, char **argv) {
         ADD(an_object_may_be_a_text);
         ADD(every_integer_type_is_good_for_a_number);
         ADD(a_number_out_of_range_is_refused);
+        ADD(a_large_number_ends_where_signed_ones_do);
         ADD(a_choice_is_a_number_or_a_name);
         ADD(a_list_has_its_texts);
         ADD(a_wrong_type_is_refused);
