@@ -47,6 +47,12 @@
         X(HYPERVISOR_UNAVAILABLE,    ERROR_PREFIX "HypervisorUnavailable",   0xA0040950, "VM_E_UNSUPPORTED_HARDWARE",  2, 32777, 2, "The hypervisor can not be reached") \
         X(INCOMPATIBLE_SAVED_STATE,  ERROR_PREFIX "IncompatibleSavedState",  0x80004005, "",                           2, 32768, 5, "The saved state can not be restored") \
         X(GUEST_AGENT_NOT_AVAILABLE, ERROR_PREFIX "GuestAgentNotAvailable",  0xA0040504, "VM_E_ADDITIONS_NOT_AVAIL",   5, 32777, 2, "The agent in the guest does not answer") \
+        X(GUEST_AGENT_NOT_INSTALLED, ERROR_PREFIX "GuestAgentNotInstalled",  0xA0040505, "VM_E_ADDITIONS_FEATURE_NOT_AVAIL", 5, 32777, 2, "The virtual machine has no agent in its guest") \
+        X(GUEST_LOCKED,              ERROR_PREFIX "GuestLocked",             0x800704F7, "ERROR_MACHINE_LOCKED",       2, 32768, 2, "Somebody has locked the screen of the guest") \
+        X(GUEST_NOT_READY,           ERROR_PREFIX "GuestNotReady",           0x80070015, "ERROR_NOT_READY",            2, 32768, 2, "The guest is not ready for it") \
+        X(GUEST_SHUTDOWN_IN_PROGRESS, ERROR_PREFIX "GuestShutdownInProgress", 0x8007045B, "ERROR_SHUTDOWN_IN_PROGRESS", 2, 32768, 2, "The guest is shutting down already") \
+        X(NO_LOGON_SESSION,          ERROR_PREFIX "NoLogonSession",          0x80070520, "ERROR_NO_SUCH_LOGON_SESSION", 2, 32768, 2, "Nobody is logged on in the guest") \
+        X(SHUTDOWN_ABORTED,          ERROR_PREFIX "ShutdownAborted",         0x80004005, "",                           2, 32768, 9, "The guest has not shut down") \
         X(FILE_NOT_FOUND,            ERROR_PREFIX "FileNotFound",            0x80070002, "",                           4, 32773, 4, "A file is missing") \
         X(FILE_IN_USE,               ERROR_PREFIX "FileInUse",               0x80070020, "",                           5, 32774, 4, "A file is in use") \
         X(DISK_FULL,                 ERROR_PREFIX "DiskFull",                0x80070070, "",                           2, 32768, 4, "There is no space left on the disk") \

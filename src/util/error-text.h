@@ -36,6 +36,12 @@
         X(HYPERVISOR_UNAVAILABLE,    "Der Hypervisor ist nicht erreichbar", "L’hyperviseur est injoignable") \
         X(INCOMPATIBLE_SAVED_STATE,  "Der gespeicherte Zustand kann nicht wiederhergestellt werden", "L’état enregistré ne peut pas être restauré") \
         X(GUEST_AGENT_NOT_AVAILABLE, "Der Agent im Gast antwortet nicht", "L’agent de l’invité ne répond pas") \
+        X(GUEST_AGENT_NOT_INSTALLED, "Die virtuelle Maschine hat keinen Agenten im Gast", "La machine virtuelle n’a pas d’agent dans son invité") \
+        X(GUEST_LOCKED,              "Jemand hat den Bildschirm des Gastes gesperrt", "Quelqu’un a verrouillé l’écran de l’invité") \
+        X(GUEST_NOT_READY,           "Der Gast ist nicht bereit dafür", "L’invité n’est pas prêt pour cela") \
+        X(GUEST_SHUTDOWN_IN_PROGRESS, "Der Gast fährt schon herunter", "L’invité est déjà en train de s’arrêter") \
+        X(NO_LOGON_SESSION,          "Im Gast ist niemand angemeldet", "Personne n’a ouvert de session dans l’invité") \
+        X(SHUTDOWN_ABORTED,          "Der Gast ist nicht heruntergefahren", "L’invité ne s’est pas arrêté") \
         X(FILE_NOT_FOUND,            "Eine Datei fehlt", "Un fichier est absent") \
         X(FILE_IN_USE,               "Eine Datei wird benutzt", "Un fichier est utilisé") \
         X(DISK_FULL,                 "Auf dem Datenträger ist kein Platz mehr", "Il n’y a plus de place sur le disque") \
