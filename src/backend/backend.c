@@ -3,9 +3,10 @@
 /* A libvirtd works on at most five calls of a connection at a time and on twenty in all, so there
  * are several connections: one for events and facts, one for progress, one for aborts, one for
  * forced power-off, one for operations that take a moment, two for those that take minutes (four at
- * most on each). The drivers that live in our own process (embedded QEMU, the test driver) have no
- * such limit, and some of them keep their machines per connection: there it is one connection for
- * everything.
+ * most on each), and two for what asks agents in guests, which may not answer (four at most on each
+ * as well; others wait). The drivers that live in our own process (embedded QEMU, the test driver)
+ * have no such limit, and some of them keep their machines per connection: there it is one
+ * connection for everything.
  *
  * A connection that is lost never heals. All are closed then, and new ones are opened; a worker in
  * the middle of a call keeps the dead one until the call has failed. The slots are the only state
@@ -25,7 +26,8 @@
 #include "backend/layout.h"
 #include "util/error.h"
 
-#define SLOTS             7
+#define SLOTS             9
+#define GUEST_LOANS       4 /* on a connection: a guest that hangs keeps its call for a minute */
 #define KEEPALIVE_SECONDS 5
 #define KEEPALIVE_COUNT   3
 
@@ -45,6 +47,7 @@ static const Range slots_of[] = {
                 [BACKEND_URGENT] = {3, 1},
                 [BACKEND_SHORT] = {4, 1},
                 [BACKEND_LONG] = {5, 2},
+                [BACKEND_GUEST] = {7, 2},
 };
 
 struct Backend {
@@ -56,6 +59,7 @@ struct Backend {
 
         pthread_mutex_t lock;
         pthread_cond_t connected_changed;
+        pthread_cond_t loan_possible; /* or the connection is lost */
         bool connected;
         unsigned lost_generation; /* the newest that a connection was lost of */
         unsigned generation;      /* counts the connects, so that the loss of an old connection is
@@ -104,6 +108,7 @@ Backend *backend_new(const char *uri, Mailbox *mailbox, const BackendHooks *hook
         pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
         pthread_cond_init(&backend->connected_changed, &clock);
         pthread_condattr_destroy(&clock);
+        pthread_cond_init(&backend->loan_possible, NULL);
 
         virSetErrorFunc(NULL, ignore_error);
         prepare_embedded(uri);
@@ -134,6 +139,7 @@ static void on_close(virConnectPtr connection, int reason, void *userdata) {
         if (backend->generation == loss->generation)
                 backend->connected = false;
         backend->lost_generation = MAX(backend->lost_generation, loss->generation);
+        pthread_cond_broadcast(&backend->loan_possible);
         pthread_mutex_unlock(&backend->lock);
         mailbox_post(backend->sink.mailbox, on_loss_letter, g_memdup2(loss, sizeof(*loss)));
 }
@@ -282,6 +288,7 @@ void backend_disconnect(Backend *backend) {
                 backend->slots[i].connection = NULL;
         }
         backend->connected = false;
+        pthread_cond_broadcast(&backend->loan_possible);
         pthread_mutex_unlock(&backend->lock);
 
         if (!open)
@@ -318,16 +325,27 @@ bool backend_wait_connected(Backend *backend, gint64 usec) {
         return connected;
 }
 
-/* The connection of the purpose with the fewest loans; NULL while there is none. */
-static virConnectPtr take(Backend *backend, BackendPurpose purpose, unsigned *ret_slot) {
-        Range range = slots_of[purpose];
+static unsigned find_slot(const Backend *backend, Range range) {
         unsigned best = range.first;
-        virConnectPtr connection;
 
-        pthread_mutex_lock(&backend->lock);
         for (unsigned i = range.first; i < range.first + range.count; i++)
                 if (backend->slots[i].loans < backend->slots[best].loans)
                         best = i;
+        return best;
+}
+
+/* The connection of the purpose with the fewest loans; NULL while there is none. */
+static virConnectPtr take(Backend *backend, BackendPurpose purpose, unsigned *ret_slot) {
+        bool limited = purpose == BACKEND_GUEST && !backend->in_process;
+        virConnectPtr connection;
+        unsigned best;
+
+        pthread_mutex_lock(&backend->lock);
+        best = find_slot(backend, slots_of[purpose]);
+        while (limited && backend->connected && backend->slots[best].loans >= GUEST_LOANS) {
+                pthread_cond_wait(&backend->loan_possible, &backend->lock);
+                best = find_slot(backend, slots_of[purpose]);
+        }
         connection = backend->connected ? backend->slots[best].connection : NULL;
         if (connection) {
                 backend->slots[best].loans++;
@@ -342,6 +360,7 @@ static void give_back(Backend *backend, unsigned slot, virConnectPtr connection)
         pthread_mutex_lock(&backend->lock);
         if (backend->slots[slot].connection == connection)
                 backend->slots[slot].loans--;
+        pthread_cond_signal(&backend->loan_possible);
         pthread_mutex_unlock(&backend->lock);
         (void) virConnectClose(connection);
 }

@@ -37,6 +37,8 @@ typedef enum BackendPurpose {
         BACKEND_URGENT,   /* forced power-off */
         BACKEND_SHORT,    /* operations that take a moment */
         BACKEND_LONG,     /* operations that take minutes */
+        BACKEND_GUEST,    /* whatever waits for the agent in a guest: a few at once, others wait for
+                             their loan */
 } BackendPurpose;
 
 /* A domain on loan, with its share of a connection. */

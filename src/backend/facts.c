@@ -55,6 +55,7 @@ MachineFacts *facts_read(virDomainPtr domain, GError **error) {
         facts->reason = (uint8_t) reason;
         facts->active = active > 0;
         facts->has_image = has_image > 0; /* a driver without managed save has none */
+        facts->guest = guest_facts_read(domain);
         if (facts->has_image)
                 facts->image_path = saved_image_path(domain);
         if (!read_undo(domain, facts, error) ||

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/guest-facts.h"
 #include "backend/snapshot-facts.h"
 #include "backend/undo-note.h"
 
@@ -21,6 +22,7 @@ typedef struct MachineFacts {
                            */
         GPtrArray *snapshots; /* of SnapshotFacts, see there; never NULL. Copies share it. */
         GPtrArray *points;    /* the same of its reference points */
+        GuestFacts guest;
         uint32_t memory_mib;
         uint8_t state;  /* virDomainState */
         uint8_t reason; /* of the state */

@@ -17,10 +17,10 @@
 #include <syslog.h>
 
 #include "backend/backend-error.h"
+#include "guest/agent.h"
 
 /* libvirt waits for ever otherwise. To freeze, the guest has to write what it holds back, and to
  * run the hooks of its databases. */
-#define ANSWER_SECONDS 5
 #define FREEZE_SECONDS 60
 #define THAW_SECONDS   10
 
@@ -49,9 +49,7 @@ static bool note(Job *job, const char *uuid, GError **error) {
         return is_noted(job, uuid) || job_remember(job, MEMORY_FROZEN, text, error);
 }
 
-/* The time that libvirt waits is its own again; what it was before can't be read. */
-static void finish(Job *job, virDomainPtr domain, const char *uuid) {
-        (void) virDomainAgentSetResponseTimeout(domain, VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+static void forget(Job *job, const char *uuid) {
         if (is_noted(job, uuid)) {
                 g_auto(GStrv) parts = g_strsplit(job_recall(job, MEMORY_FROZEN), uuid, 2);
                 g_autofree char *text = g_strjoinv("", parts);
@@ -61,20 +59,25 @@ static void finish(Job *job, virDomainPtr domain, const char *uuid) {
         }
 }
 
-/* An answer that it can't tell the time is one. */
-static bool does_answer(virDomainPtr domain) {
-        long long seconds;
-        unsigned nanoseconds;
-
-        return virDomainAgentSetResponseTimeout(domain, ANSWER_SECONDS, 0) == 0 &&
-               (virDomainGetTime(domain, &seconds, &nanoseconds, 0) == 0 ||
-                               virGetLastErrorCode() == VIR_ERR_INTERNAL_ERROR);
-}
-
 /* libvirt refuses by itself what a guest that does not run, or has no agent, can't do. */
 static bool was_sent(const GError *error) {
         return !g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_STATE) &&
                !g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED);
+}
+
+static int ask_to_freeze(virDomainPtr domain, void *data) {
+        return virDomainFSFreeze(domain, NULL, 0, 0);
+}
+
+/* The number of file systems that are frozen now, or -1. */
+static int freeze(virDomainPtr domain, GError **error) {
+        virErrorPtr cause;
+        int n = agent_call(domain, FREEZE_SECONDS, ask_to_freeze, NULL, &cause);
+
+        if (n < 0)
+                backend_error_take(error, cause, "Failed to freeze the file systems of '%s'",
+                                virDomainGetName(domain));
+        return n;
 }
 
 bool freeze_begin(Job *job, virDomainPtr domain, GError **error) {
@@ -82,17 +85,14 @@ bool freeze_begin(Job *job, virDomainPtr domain, GError **error) {
         int n = -1;
 
         (void) virDomainGetUUIDString(domain, uuid);
-        if (does_answer(domain) &&
-                        virDomainAgentSetResponseTimeout(domain, FREEZE_SECONDS, 0) == 0) {
+        if (agent_answers(domain, error)) {
                 if (!note(job, uuid, error))
                         return false;
-                n = virDomainFSFreeze(domain, NULL, 0, 0);
+                n = freeze(domain, error);
         }
         if (n < 0) {
-                backend_error_set(error, "Failed to freeze the file systems of '%s'",
-                                virDomainGetName(domain));
-                if (!is_noted(job, uuid) || !was_sent(*error))
-                        finish(job, domain, uuid);
+                if (!was_sent(*error))
+                        forget(job, uuid);
         } else if (n == 0)
                 g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
                                 "'%s' has no file system that can be frozen",
@@ -100,16 +100,19 @@ bool freeze_begin(Job *job, virDomainPtr domain, GError **error) {
         return n > 0;
 }
 
+static int ask_to_thaw(virDomainPtr domain, void *data) {
+        return virDomainFSThaw(domain, NULL, 0, 0);
+}
+
 /* The agent of a guest that is not frozen answers 0. */
 static Thaw thaw(virDomainPtr domain) {
         g_autoptr(GError) error = NULL;
-        int n;
+        virErrorPtr cause;
+        int n = agent_call(domain, THAW_SECONDS, ask_to_thaw, NULL, &cause);
 
-        (void) virDomainAgentSetResponseTimeout(domain, THAW_SECONDS, 0);
-        n = virDomainFSThaw(domain, NULL, 0, 0);
         if (n >= 0)
                 return n > 0 ? THAW_DONE : THAW_NOTHING;
-        backend_error_set(&error, "Failed to thaw");
+        backend_error_take(&error, cause, "Failed to thaw");
         if (g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_HYPERVISOR_UNAVAILABLE))
                 return THAW_LOST;
         if (g_error_matches(error, VIRTASK_ERROR, VIRTASK_ERROR_NO_SUCH_VIRTUAL_MACHINE) ||
@@ -133,7 +136,7 @@ static Thaw thaw_all(Job *job, virDomainPtr *domains, size_t n, bool *held) {
                 if (result == THAW_NOTHING)
                         *held = false;
                 if (result == THAW_DONE || result == THAW_NOTHING)
-                        finish(job, domains[i], uuid);
+                        forget(job, uuid);
                 worst = MAX(worst, result);
         }
         return worst;
