@@ -39,7 +39,8 @@ Object                                           What it is                     
 ``/org/virtask1``                                all objects in one call, and their org.freedesktop.DBus.ObjectManager
                                                  coming and going
 ``/org/virtask1/manager``                        the service                        Manager
-``/org/virtask1/vm/_UUID``                       a machine                          VirtualMachine, SnapshotService, ReferencePointService
+``/org/virtask1/vm/_UUID``                       a machine                          VirtualMachine, GuestOS, SnapshotService,
+                                                                                    ReferencePointService
 ``/org/virtask1/vm/_UUID/snapshot/ID``           a snapshot of it                   Snapshot
 ``/org/virtask1/vm/_UUID/referencepoint/ID``     a moment from which on its changes ReferencePoint
                                                  are known

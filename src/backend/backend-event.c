@@ -86,6 +86,13 @@ static void on_io_error(virConnectPtr connection,
         post(domain, BACKEND_EVENT_CHANGED, userdata);
 }
 
+static void
+on_agent(virConnectPtr connection, virDomainPtr domain, int state, int reason, void *userdata) {
+        if (state == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED)
+                post(domain, BACKEND_EVENT_AGENT_CONNECTED, userdata);
+        post(domain, BACKEND_EVENT_CHANGED, userdata);
+}
+
 void backend_events_deregister(BackendEvents *events) {
         for (size_t i = 0; i < BACKEND_EVENT_IDS; i++)
                 if (events->ids[i] >= 0)
@@ -107,6 +114,7 @@ bool backend_events_register(BackendEvents *events,
                                         VIR_DOMAIN_EVENT_CALLBACK(on_metadata)},
                         {VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON,
                                         VIR_DOMAIN_EVENT_CALLBACK(on_io_error)},
+                        {VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_agent)},
         };
 
         events->connection = connection;

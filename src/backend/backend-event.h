@@ -8,7 +8,7 @@
 
 #include "backend/backend.h"
 
-#define BACKEND_EVENT_IDS 4
+#define BACKEND_EVENT_IDS 5
 
 /* Receives the events of one connection; "ids" remember what to deregister. */
 typedef struct BackendEvents {

@@ -19,6 +19,7 @@ typedef enum BackendEventKind {
         BACKEND_EVENT_GUEST_SHUTDOWN,
         BACKEND_EVENT_DISK_FULL,
         BACKEND_EVENT_DISK_FULL_PAUSED,
+        BACKEND_EVENT_AGENT_CONNECTED, /* followed by BACKEND_EVENT_CHANGED */
 } BackendEventKind;
 
 /* Called on the loop. */

@@ -43,6 +43,7 @@ typedef enum Lane {
         LANE_DISK,   /* minutes, and few at a time because all of them read and write disks */
         LANE_SHORT,  /* a moment */
         LANE_URGENT, /* must work when nothing else does */
+        LANE_GUEST,  /* minutes, and all of them only wait for guests */
         LANE_QUERY,  /* questions: facts, progress, cancel */
         LANE_COUNT
 } Lane;

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "guest/request.h"
 #include "service/manager.h"
 #include "service/shutdown.h"
 #include "util/log.h"
@@ -194,7 +195,7 @@ static int run(const ManagerOptions *options) {
 
         /* A worker may hang in libvirt for ever; then there is nothing to tidy up but what the
          * kernel does. */
-        if (pool_is_busy(manager->pool)) {
+        if (pool_is_busy(manager->pool) || guest_request_any()) {
                 (void) sd_bus_flush(manager->bus);
                 _exit(r < 0 ? EXIT_FAILURE : r);
         }

@@ -3,9 +3,13 @@
 /* What a task means for machines and collections: whether it may still start, what they show of it,
  * and what has become of them when it ends. */
 
+#include "guest/operations.h"
 #include "service/collection.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
+
+/* VMLogoffType: caused by Logoff. */
+#define LOGOFF_EXTERNAL 2
 
 static bool admit_collection(Manager *manager, const Task *task, GError **error) {
         if (collection_at_path(manager, task->object))
@@ -74,7 +78,9 @@ static void on_task_settled(Task *task, void *userdata) {
         vm = vm_at_path(manager, task->object);
         if (vm)
                 vm_announce(vm);
-        else
+        if (vm && task->job->succeeded && task->operation == &operation_guest_logoff)
+                vm_emit_guest_logoff(vm, LOGOFF_EXTERNAL);
+        if (!vm)
                 collection_refresh(manager);
 }
 

@@ -21,6 +21,7 @@
 #include "collection/store.h"
 #include "export/image-directories.h"
 #include "service/collection.h"
+#include "service/guest-query.h"
 #include "service/operation-call.h"
 #include "service/operations.h"
 #include "service/reference-point.h"
@@ -37,6 +38,7 @@
 
 #define THREADS_SHORT  4
 #define THREADS_URGENT 2
+#define THREADS_GUEST  64 /* one that waits for a guest costs nothing else */
 #define THREADS_QUERY  24 /* a question may hang, but no more than one for each task */
 
 static void begin_connect(Manager *manager);
@@ -120,8 +122,11 @@ void manager_apply_facts(Manager *manager, const char *uuid, MachineFacts *facts
                 add_machine(manager, facts);
         else if (facts)
                 vm_apply_facts(vm, facts);
-        if (facts)
-                look_after_undo_disks(manager, manager_find_machine(manager, uuid));
+        vm = manager_find_machine(manager, uuid);
+        if (!vm)
+                return;
+        look_after_undo_disks(manager, vm);
+        guest_query_follow(vm);
 }
 
 /* Refresh: the facts of one machine */
@@ -205,6 +210,10 @@ static void on_backend_event(BackendEventKind kind, const char *uuid, void *user
         case BACKEND_EVENT_DISK_FULL_PAUSED:
                 if (vm)
                         vm_emit_disk_out_of_space(vm, kind == BACKEND_EVENT_DISK_FULL_PAUSED);
+                break;
+        case BACKEND_EVENT_AGENT_CONNECTED:
+                if (vm)
+                        guest_query_renew(vm);
                 break;
         }
 }
@@ -460,6 +469,7 @@ static bool build(Manager *manager, const ManagerOptions *options, GError **erro
                         [LANE_DISK] = manager->config.disk_tasks,
                         [LANE_SHORT] = THREADS_SHORT,
                         [LANE_URGENT] = THREADS_URGENT,
+                        [LANE_GUEST] = THREADS_GUEST,
                         [LANE_QUERY] = THREADS_QUERY,
         };
 
@@ -501,6 +511,7 @@ Manager *manager_new(sd_event *event, const ManagerOptions *options, GError **er
         manager->uri = g_strdup(options->uri);
         manager->missed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         manager->refreshes = g_hash_table_new(g_str_hash, g_str_equal);
+        manager->guest_queries = g_hash_table_new(g_str_hash, g_str_equal);
         manager->machines = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_machine);
         if (build(manager, options, error))
                 return manager;
@@ -515,6 +526,7 @@ Manager *manager_free(Manager *manager) {
         publication_clear(&manager->publication);
         g_hash_table_destroy(manager->machines);
         g_hash_table_destroy(manager->refreshes);
+        g_hash_table_destroy(manager->guest_queries);
         g_hash_table_destroy(manager->missed);
         sd_event_source_disable_unref(manager->patience);
         task_list_free(manager->tasks);

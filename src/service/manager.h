@@ -38,9 +38,10 @@ struct Manager {
         Inhibitor *inhibitor;
         Publisher *publisher;
         TaskList *tasks;
-        GHashTable *machines;  /* uuid -> VirtualMachine, owned */
-        GHashTable *missed;    /* uuids of events that came before the machines were known */
-        GHashTable *refreshes; /* uuid -> Refresh in progress, not owned */
+        GHashTable *machines;      /* uuid -> VirtualMachine, owned */
+        GHashTable *missed;        /* uuids of events that came before the machines were known */
+        GHashTable *refreshes;     /* uuid -> Refresh in progress, not owned */
+        GHashTable *guest_queries; /* uuid -> GuestQuery in progress, not owned */
         CollectionStore *store;
         GHashTable *collections; /* id -> CollectionObject, owned */
         GHashTable *grouped;     /* "uuid/id" of a snapshot -> path of the collection of such */

@@ -7,6 +7,7 @@
 
 #include "collection/operations.h"
 #include "export/operations.h"
+#include "guest/operations.h"
 #include "lifecycle/operations.h"
 #include "snapshot/operations.h"
 #include "undo/operations.h"
@@ -30,6 +31,9 @@ const Operation *const operations[] = {
                 &operation_register,
                 &operation_unregister,
                 &operation_delete,
+                &operation_guest_shutdown,
+                &operation_guest_restart,
+                &operation_guest_logoff,
                 &operation_snapshot_create,
                 &operation_snapshot_apply,
                 &operation_snapshot_destroy,

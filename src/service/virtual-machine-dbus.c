@@ -21,6 +21,7 @@
 #define INTERFACE        "org.virtask1.VirtualMachine"
 #define SNAPSHOT_SERVICE "org.virtask1.SnapshotService"
 #define POINT_SERVICE    "org.virtask1.ReferencePointService"
+#define GUEST            "org.virtask1.GuestOS"
 
 /* Values of CIM */
 #define REQUESTED_STATE_NOT_APPLICABLE 12
@@ -58,6 +59,13 @@ static int method_point_operation(sd_bus_message *call, void *userdata, sd_bus_e
         VirtualMachine *vm = userdata;
         const Operation *operation =
                         operation_find("ReferencePointService", sd_bus_message_get_member(call));
+
+        return call_operation(vm, call, operation, TASK_REPLY_NOTHING, ret_error);
+}
+
+static int method_guest_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+        VirtualMachine *vm = userdata;
+        const Operation *operation = operation_find("GuestOS", sd_bus_message_get_member(call));
 
         return call_operation(vm, call, operation, TASK_REPLY_NOTHING, ret_error);
 }
@@ -116,6 +124,11 @@ TEXT_GETTER(notes, 's', vm->facts->notes ?: "")
 NUMBER_GETTER(undoable, 'b', int, vm->facts->undoable)
 NUMBER_GETTER(undo_action, 'u', uint32_t, vm->facts->undo_action)
 NUMBER_GETTER(memory, 'u', uint32_t, vm->facts->memory_mib)
+
+NUMBER_GETTER(can_shutdown, 'b', int, vm_can_shutdown(vm))
+NUMBER_GETTER(is_heartbeating, 'b', int, vm_is_heartbeating(vm))
+TEXT_GETTER(os_name, 's', vm->os_name)
+TEXT_GETTER(os_version, 's', vm->os_version)
 
 GETTER(operational_status) {
         const Task *holder = holder_of(userdata);
@@ -209,6 +222,7 @@ static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_SIGNAL("ResetOccurred", NULL, 0),
         SD_BUS_SIGNAL_WITH_ARGS("DiskOutOfSpace", SD_BUS_ARGS("b", critically_low), 0),
         SD_BUS_SIGNAL("GuestShutdown", NULL, 0),
+        SD_BUS_SIGNAL_WITH_ARGS("GuestLogoff", SD_BUS_ARGS("u", logoff_type), 0),
         SD_BUS_VTABLE_END
 };
 
@@ -224,6 +238,15 @@ static const sd_bus_vtable point_service_rows[] = {
         SD_BUS_PROPERTY("ReferencePoints", "ao", property_get_reference_points, 0, EMITS),
         SD_BUS_VTABLE_END
 };
+
+static const sd_bus_vtable guest_rows[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("CanShutdown", "b", property_get_can_shutdown, 0, EMITS),
+        SD_BUS_PROPERTY("IsHeartbeating", "b", property_get_is_heartbeating, 0, EMITS),
+        SD_BUS_PROPERTY("OSName", "s", property_get_os_name, 0, INVALIDATES | EXPLICIT),
+        SD_BUS_PROPERTY("OSVersion", "s", property_get_os_version, 0, INVALIDATES | EXPLICIT),
+        SD_BUS_VTABLE_END
+};
 /* clang-format on */
 
 /* The methods of the operations, which the table adds, are not needed here. */
@@ -231,6 +254,7 @@ static const BusInterface interfaces[] = {
                 {INTERFACE, fixed_rows},
                 {SNAPSHOT_SERVICE, service_rows},
                 {POINT_SERVICE, point_service_rows},
+                {GUEST, guest_rows},
                 {NULL, NULL},
 };
 
@@ -277,6 +301,8 @@ int vm_publish(Manager *manager) {
                         "SnapshotService", service_rows, method_snapshot_operation);
         const sd_bus_vtable *points = operation_vtable(
                         "ReferencePointService", point_service_rows, method_point_operation);
+        const sd_bus_vtable *guest =
+                        operation_vtable("GuestOS", guest_rows, method_guest_operation);
         int r = sd_bus_add_fallback_vtable(
                         manager->bus, NULL, PATH_VMS, INTERFACE, vtable, find_machine, manager);
 
@@ -286,6 +312,9 @@ int vm_publish(Manager *manager) {
         if (r >= 0)
                 r = sd_bus_add_fallback_vtable(manager->bus, NULL, PATH_VMS, POINT_SERVICE, points,
                                 find_machine, manager);
+        if (r >= 0)
+                r = sd_bus_add_fallback_vtable(
+                                manager->bus, NULL, PATH_VMS, GUEST, guest, find_machine, manager);
         if (r >= 0)
                 r = sd_bus_add_node_enumerator(
                                 manager->bus, NULL, PATH_VMS, enumerate_machines, manager);
@@ -322,7 +351,7 @@ void vm_emit_removed(VirtualMachine *vm) {
         for (unsigned i = all->len; i-- > 0;)
                 snapshot_emit_removed(snapshot_find(vm, ((SnapshotFacts *) all->pdata[i])->id));
         check(vm, sd_bus_emit_interfaces_removed(vm->manager->bus, vm->path, INTERFACE,
-                                  SNAPSHOT_SERVICE, POINT_SERVICE, NULL));
+                                  SNAPSHOT_SERVICE, POINT_SERVICE, GUEST, NULL));
 }
 
 void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state) {
@@ -338,4 +367,9 @@ void vm_emit(VirtualMachine *vm, const char *signal) {
 void vm_emit_disk_out_of_space(VirtualMachine *vm, bool critically_low) {
         check(vm, sd_bus_emit_signal(vm->manager->bus, vm->path, INTERFACE, "DiskOutOfSpace", "b",
                                   critically_low));
+}
+
+void vm_emit_guest_logoff(VirtualMachine *vm, unsigned logoff_type) {
+        check(vm, sd_bus_emit_signal(vm->manager->bus, vm->path, INTERFACE, "GuestLogoff", "u",
+                                  logoff_type));
 }

@@ -14,6 +14,7 @@
 
 #define INTERFACE     "org.virtask1.VirtualMachine"
 #define POINT_SERVICE "org.virtask1.ReferencePointService"
+#define GUEST         "org.virtask1.GuestOS"
 
 #define RESET_USEC (G_USEC_PER_SEC / 4) /* within which resets are one */
 
@@ -40,6 +41,10 @@ static const PublishedProperty machine_properties[] = {
                 {INTERFACE, "Undoable"},
                 {INTERFACE, "UndoAction"},
                 {POINT_SERVICE, "ReferencePoints"},
+                {GUEST, "CanShutdown"},
+                {GUEST, "IsHeartbeating"},
+                {GUEST, "OSName"},
+                {GUEST, "OSVersion"},
                 {NULL, NULL},
 };
 
@@ -50,6 +55,8 @@ VirtualMachine *vm_new(Manager *manager, MachineFacts *facts) {
         g_strlcpy(vm->uuid, facts->uuid, sizeof(vm->uuid));
         vm->path = bus_path_machine(vm->uuid);
         vm->facts = facts;
+        vm->os_name = g_strdup("");
+        vm->os_version = g_strdup("");
         publication_init(&vm->publication, manager->publisher, vm->path, machine_properties);
         vm->shown = vm_state(vm);
         (void) snapshot_apply_facts(vm, NULL);
@@ -64,6 +71,8 @@ VirtualMachine *vm_free(VirtualMachine *vm) {
         reference_point_free_all(vm);
         publication_clear(&vm->publication);
         facts_free(vm->facts);
+        g_free(vm->os_name);
+        g_free(vm->os_version);
         g_free(vm->path);
         g_free(vm);
         return NULL;
@@ -96,7 +105,8 @@ static void announce(VirtualMachine *vm, uint64_t mask) {
 
 void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
         g_autoptr(MachineFacts) old = NULL;
-        bool had_saved_state = vm_has_saved_state(vm);
+        bool had_saved_state = vm_has_saved_state(vm), could_shutdown = vm_can_shutdown(vm);
+        bool was_heartbeating = vm_is_heartbeating(vm);
         g_autofree char *old_path = g_strdup(vm_saved_state_path(vm));
         uint64_t mask = 0;
 
@@ -120,6 +130,10 @@ void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
                 mask |= MACHINE_PROPERTY_SAVED_STATE_FILE_PATH;
         if (had_saved_state != vm_has_saved_state(vm))
                 mask |= MACHINE_PROPERTY_HAS_SAVED_STATE;
+        if (could_shutdown != vm_can_shutdown(vm))
+                mask |= MACHINE_PROPERTY_CAN_SHUTDOWN;
+        if (was_heartbeating != vm_is_heartbeating(vm))
+                mask |= MACHINE_PROPERTY_IS_HEARTBEATING;
         mask |= snapshot_apply_facts(vm, old);
         mask |= reference_point_apply_facts(vm, old);
         if (mask & (MACHINE_PROPERTY_SNAPSHOTS | MACHINE_PROPERTY_REFERENCE_POINTS))
@@ -129,6 +143,32 @@ void vm_apply_facts(VirtualMachine *vm, MachineFacts *facts) {
 
 const char *vm_saved_state_path(const VirtualMachine *vm) {
         return vm_has_saved_state(vm) && vm->facts->image_path ? vm->facts->image_path : "";
+}
+
+/* A guest that is paused, or on its way up or down, listens to nobody. */
+static bool guest_runs(const VirtualMachine *vm) {
+        return machine_state_from_facts(vm->facts) == MACHINE_RUNNING;
+}
+
+bool vm_is_heartbeating(const VirtualMachine *vm) {
+        return guest_runs(vm) && vm->facts->guest.agent == AGENT_CONNECTED;
+}
+
+bool vm_can_shutdown(const VirtualMachine *vm) {
+        return vm_is_heartbeating(vm) || (guest_runs(vm) && vm->facts->guest.has_button);
+}
+
+static void set_text(VirtualMachine *vm, char **field, const char *text, uint64_t property) {
+        if (g_str_equal(*field, text))
+                return;
+        g_free(*field);
+        *field = g_strdup(text);
+        publication_touch(&vm->publication, property);
+}
+
+void vm_set_system(VirtualMachine *vm, const char *name, const char *version) {
+        set_text(vm, &vm->os_name, name, MACHINE_PROPERTY_OS_NAME);
+        set_text(vm, &vm->os_version, version, MACHINE_PROPERTY_OS_VERSION);
 }
 
 void vm_touch_tasks(VirtualMachine *vm) {

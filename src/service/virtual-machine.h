@@ -28,6 +28,10 @@ enum {
         MACHINE_PROPERTY_UNDOABLE = 1 << 13,
         MACHINE_PROPERTY_UNDO_ACTION = 1 << 14,
         MACHINE_PROPERTY_REFERENCE_POINTS = 1 << 15,
+        MACHINE_PROPERTY_CAN_SHUTDOWN = 1 << 16,
+        MACHINE_PROPERTY_IS_HEARTBEATING = 1 << 17,
+        MACHINE_PROPERTY_OS_NAME = 1 << 18,
+        MACHINE_PROPERTY_OS_VERSION = 1 << 19,
 };
 
 typedef struct VirtualMachine {
@@ -41,6 +45,9 @@ typedef struct VirtualMachine {
         MachineState shown;    /* the state that was last announced */
         gint64 last_reset;     /* CLOCK_MONOTONIC */
         bool undo_tried;       /* since it has gone off: its undo action was begun */
+        char *os_name;         /* what the agent has said, "": nothing; guest-query.c */
+        char *os_version;
+        bool asked_guest; /* since the agent has come */
         Publication publication;
 } VirtualMachine;
 
@@ -62,10 +69,15 @@ void vm_announce(VirtualMachine *vm);
 /* libvirt tells of one reset two or three times. */
 void vm_reset_occurred(VirtualMachine *vm);
 
+/* What the agent in the guest says that it is; "" for nothing. */
+void vm_set_system(VirtualMachine *vm, const char *name, const char *version);
+
 /* What clients see. */
 MachineState vm_state(const VirtualMachine *vm);
 bool vm_has_saved_state(const VirtualMachine *vm);
 const char *vm_saved_state_path(const VirtualMachine *vm); /* "" for none */
+bool vm_can_shutdown(const VirtualMachine *vm);
+bool vm_is_heartbeating(const VirtualMachine *vm);
 
 /* virtual-machine-dbus.c */
 int vm_publish(Manager *manager);
@@ -76,3 +88,4 @@ void vm_emit_removed(VirtualMachine *vm);
 void vm_emit_state_changed(VirtualMachine *vm, MachineState old_state, MachineState new_state);
 void vm_emit(VirtualMachine *vm, const char *signal);
 void vm_emit_disk_out_of_space(VirtualMachine *vm, bool critically_low);
+void vm_emit_guest_logoff(VirtualMachine *vm, unsigned logoff_type);

@@ -30,6 +30,8 @@ def control(state, signature='a{sv}', *arguments):
     return Row('control', state, signature, arguments or ({},) if signature else ())
 
 
+SOON = fakes.options(TimeoutUSec=1)  # no guest is there to do it
+
 TABLE = {
     'Manager': {
         'FindVirtualMachine': Row(OPEN, None, 's', ('open',)),
@@ -62,6 +64,11 @@ TABLE = {
         'Delete': Row('define', 'turned-off', 'a{sv}', ({},)),
         'ExportSystemDefinition': Row('export', 'turned-off', 'sa{sv}', ('/nowhere', {})),
         'ExportPackage': Row('export', 'turned-off', 'sa{sv}', ('/nowhere/web.ova', {})),
+    },
+    'GuestOS': {
+        'Shutdown': control('running', 'ba{sv}', False, SOON),
+        'Restart': control('running', 'ba{sv}', True, SOON),
+        'Logoff': control('running', 'a{sv}', SOON),
     },
     'SnapshotService': {
         'CreateSnapshot': Row('snapshot', 'running', 'qa{sv}', (2, {})),
@@ -130,8 +137,10 @@ CALLERS = {
 }
 
 GROUPS = {'Collection': None, 'SnapshotCollection': 'snapshots', 'ReferencePointCollection': 'reference-points'}  # what of
-ON_MACHINES = (VM, 'SnapshotService', 'ReferencePointService')
+ON_MACHINES = (VM, 'GuestOS', 'SnapshotService', 'ReferencePointService')
 RECOVERY, POINT = 32768, 32769  # types of snapshots
+GUEST_DEVICES = ("<features><acpi/></features><devices><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+                 "</devices>")
 STATES = ('turned-off', 'saved', 'running', 'paused')
 
 
@@ -173,6 +182,13 @@ class MatrixHouse(House):
         undo = {path: (self.root.get(path, VM, 'Undoable'), self.root.get(path, VM, 'UndoAction'))
                 for path in (self.path(self.name(VM, method, caller)) for method in ('SetUndoable', 'SetUndoAction') for caller in CALLERS)}
         return {**super().snapshot(), 'undo': undo}
+
+    def _define(self, name, state, snapshots, notes):
+        """With what it takes to reach a guest, if there were one."""
+        text = super()._define(name, state, snapshots, notes)
+        if name.partition('-')[0] in TABLE['GuestOS']:
+            text = text.replace('</domain>', GUEST_DEVICES + '</domain>')
+        return text
 
     @staticmethod
     def name(interface, method, caller):

@@ -127,7 +127,8 @@ def test_request_state_change_is_another_way_to_the_same(house, running):
         assert value == 4096
         assert client.wait_task(task)['ReturnValue'] == 0
         assert house.state(running) == name
-    assert house.refused(running, 'RequestStateChange', 'qa{sv}', 10, {}) == 'NotSupported'
+    assert house.refused(running, 'RequestStateChange', 'qa{sv}', 10, {}) == 'NotRunning'
+    assert house.refused(running, 'RequestStateChange', 'qa{sv}', 7, {}) == 'NotSupported'
 
 
 REFUSALS = {

@@ -223,6 +223,7 @@ void house_build(void) {
                         [LANE_DISK] = 2,
                         [LANE_SHORT] = 2,
                         [LANE_URGENT] = 2,
+                        [LANE_GUEST] = 2,
                         [LANE_QUERY] = 4,
         };
         g_autoptr(GError) error = NULL;

@@ -16,7 +16,7 @@ static bool has_no_task(const Operation *operation) {
 static void each_row_is_complete(void) {
         const char *const interfaces[] = {"VirtualMachine", "SnapshotService", "Snapshot",
                         "ReferencePointService", "ReferencePoint", "Manager", "Collection",
-                        "SnapshotCollection", "ReferencePointCollection", NULL};
+                        "SnapshotCollection", "ReferencePointCollection", "GuestOS", NULL};
 
         for (unsigned i = 0; operations[i]; i++) {
                 const Operation *operation = operations[i];
@@ -26,7 +26,8 @@ static void each_row_is_complete(void) {
                                 g_str_has_prefix(operation->name, "reference-point-") ||
                                 g_str_has_prefix(operation->name, "system-") ||
                                 g_str_has_prefix(operation->name, "collection-") ||
-                                g_str_has_prefix(operation->name, "group-"));
+                                g_str_has_prefix(operation->name, "group-") ||
+                                g_str_has_prefix(operation->name, "guest-"));
                 g_assert_true(g_strv_contains(interfaces, operation->interface));
                 g_assert_true(operation->member && operation->signature && operation->gerund);
                 g_assert_true(g_str_has_prefix(operation->action, "org.virtask1."));
