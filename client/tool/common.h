@@ -19,6 +19,7 @@
 #define MANAGER_INTERFACE               "org.virtask1.Manager"
 #define TASK_INTERFACE                  "org.virtask1.Task"
 #define MACHINE_INTERFACE               "org.virtask1.VirtualMachine"
+#define GUEST_INTERFACE                 "org.virtask1.GuestOS"
 #define SNAPSHOT_INTERFACE              "org.virtask1.Snapshot"
 #define SNAPSHOTS_INTERFACE             "org.virtask1.SnapshotService"
 #define POINT_INTERFACE                 "org.virtask1.ReferencePoint"

@@ -89,6 +89,7 @@ static const struct option long_options[] = {
         {"validate",            no_argument,       NULL, CODE_COMMAND + 28},
         {"base",                required_argument, NULL, CODE_COMMAND + 29},
         {"since",               required_argument, NULL, CODE_COMMAND + 30},
+        {"within",              required_argument, NULL, CODE_COMMAND + 31},
         {NULL, 0, NULL, 0},
 };
 /* clang-format on */
@@ -112,7 +113,7 @@ static int parse_word(const char *option, const char *word, const char *const wo
         return -1;
 }
 
-static ExitCode parse_timeout(Options *options, const char *text) {
+static ExitCode parse_seconds(const char *option, const char *text, uint64_t *ret_usec) {
         char *end = NULL;
         double seconds;
 
@@ -120,11 +121,10 @@ static ExitCode parse_timeout(Options *options, const char *text) {
         seconds = strtod(text, &end);
         if (errno != 0 || end == text || *end || !isfinite(seconds) || seconds < 0 ||
                         seconds > TIMEOUT_MAX_SECONDS) {
-                message_error("--timeout needs a number of seconds, not \"%s\"", text);
+                message_error("--%s needs a number of seconds, not \"%s\"", option, text);
                 return EXIT_CODE_USAGE;
         }
-        options->has_timeout = true;
-        options->timeout_usec = (uint64_t) (seconds * (double) USEC_PER_SEC);
+        *ret_usec = (uint64_t) (seconds * (double) USEC_PER_SEC);
         return EXIT_CODE_OK;
 }
 
@@ -187,6 +187,8 @@ static ExitCode apply_command_option(Options *options, unsigned index, const cha
                 else
                         *(const char **) (void *) field = argument;
         }
+        if (1U << index == OPTION_WITHIN)
+                return parse_seconds("within", argument, &options->within_usec);
         return 1U << index == OPTION_LIVE ? apply_live(options, argument) : EXIT_CODE_OK;
 }
 
@@ -244,7 +246,8 @@ static ExitCode apply(Options *options, int code, const char *argument) {
                 return EXIT_CODE_OK;
         switch (code) {
         case CODE_TIMEOUT:
-                return parse_timeout(options, argument);
+                options->has_timeout = true;
+                return parse_seconds("timeout", argument, &options->timeout_usec);
         case CODE_PROGRESS:
         case CODE_JSON:
         case CODE_COLOR:

@@ -52,6 +52,7 @@ typedef enum CommandOption {
         OPTION_VALIDATE = 1 << 28,
         OPTION_BASE = 1 << 29,
         OPTION_SINCE = 1 << 30,
+        OPTION_WITHIN = 1U << 31,
 } CommandOption;
 
 /* The arguments of an option that may be given several times, in their order. */
@@ -87,6 +88,7 @@ typedef struct Options {
         const char *name;
         const char *storage;
         const char *since;
+        uint64_t within_usec;
         unsigned live;   /* the value of CaptureLiveState */
         bool live_named; /* and not the preset */
         WordList settings;

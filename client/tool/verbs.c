@@ -18,6 +18,8 @@
 #define TASK                VERB_ARGUMENT_TASK
 #define NONE                VERB_ARGUMENT_NONE
 
+#define GUEST_OPTIONS (OPTION_WITHIN | OPTION_QUEUE)
+
 #define SNAPSHOT_OPTIONS                                                                           \
         (OPTION_DISKS_ONLY | OPTION_RECOVERY | OPTION_QUIESCE | OPTION_NOTES |                     \
                         OPTION_IGNORE_DISKS | OPTION_QUEUE)
@@ -43,6 +45,9 @@ const Verb verbs[] = {
         {NULL,               "start",                      "VM... [--paused] [--force-boot]", "Start, from the saved state if there is one",        MACHINE,                   1, -1, OPTION_PAUSED | OPTION_FORCE_BOOT | OPTION_QUEUE, true,  cmd_control_task},
         {NULL,               "save",                       "VM... [--bypass-cache]",          "Save memory to disk and turn off",                   MACHINE,                   1, -1, OPTION_BYPASS_CACHE | OPTION_QUEUE,               true,  cmd_control_task},
         {NULL,               "restore",                    "VM... [--paused]",                "Start from the saved state, which must exist",       MACHINE,                   1, -1, OPTION_PAUSED | OPTION_QUEUE,                     true,  cmd_control_task},
+        {NULL,               "shutdown",                   "VM... [--force] [--within=S]",    "Have the guest shut down",                           MACHINE,                   1, -1, GUEST_OPTIONS | OPTION_FORCE,                     true,  cmd_guest},
+        {NULL,               "reboot",                     "VM... [--force] [--within=S]",    "Have the guest restart",                             MACHINE,                   1, -1, GUEST_OPTIONS | OPTION_FORCE,                     true,  cmd_guest},
+        {NULL,               "logoff",                     "VM... [--within=S]",              "Log off all users of the guest",                     MACHINE,                   1, -1, GUEST_OPTIONS,                                    true,  cmd_guest},
         {NULL,               "poweroff",                   "VM... [--force]",                 "Cut the power",                                      MACHINE,                   1, -1, OPTION_FORCE | OPTION_QUEUE,                      true,  cmd_control_task},
         {NULL,               "reset",                      "VM...",                           "Press the reset button",                             MACHINE,                   1, -1, OPTION_QUEUE,                                     true,  cmd_control_task},
         {NULL,               "suspend",                    "VM...",                           "Stop the processors; nothing is stored",             MACHINE,                   1, -1, 0,                                                true,  cmd_control_now},

@@ -43,6 +43,7 @@ ExitCode cmd_list(Session *s, const char *verb, char **arguments);
 ExitCode cmd_show(Session *s, const char *verb, char **arguments);
 ExitCode cmd_status(Session *s, const char *verb, char **arguments);
 ExitCode cmd_control_task(Session *s, const char *verb, char **arguments);
+ExitCode cmd_guest(Session *s, const char *verb, char **arguments);
 ExitCode cmd_control_now(Session *s, const char *verb, char **arguments);
 ExitCode cmd_set_undoable(Session *s, const char *verb, char **arguments);
 ExitCode cmd_undo_action(Session *s, const char *verb, char **arguments);
