@@ -41,13 +41,13 @@ OUTSIDE = {
     'snapshots': ['system/test_snapshot*.py'],
     'system': ['system/test_beside.py', 'system/test_in*.py', 'system/test_[otu]*.py'],
     'exports': ['system/test_bundle*.py', 'system/test_export*.py', 'system/test_import*.py'],
-    'groups': ['system/test_[acpr]*.py'],
+    'groups': ['system/test_[acgpr]*.py'],
     'bus': ['bus/test_*.py'],
     'auth': ['auth/test_*.py'],
 }
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
 SLOW = ('test_interruptions.py', 'test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py',
-        'test_application_consistency.py', 'test_export_interruptions.py', 'test_export_power_cut.py', 'test_export_settings.py',
+        'test_application_consistency.py', 'test_guest.py', 'test_export_interruptions.py', 'test_export_power_cut.py', 'test_export_settings.py',
         'test_import_interruptions.py', 'test_export_paths.py', 'test_export_races.py', 'test_package_interruptions.py', 'test_package_tool.py', 'test_undo_power_cut.py')
 # Before anything runs beside them.
 ALONE = ('moment', 'moment-address')

@@ -10,15 +10,18 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = HERE.parents[1] / 'tools/packages'
-MODULES = ('virtio_pci', 'virtio_blk', 'virtio_console')
-# Where it lies in the guest, of the files beside us.
-FILES = {'init': 'init', 'agent': 'bin/agent', 'freeze-hook': 'etc/freeze-hook'}
+MODULES = ('virtio_pci', 'virtio_blk', 'virtio_console', 'button', 'evdev')
+# Where they lie in the guest, the files beside us.
+FILES = {'init': 'init', 'bin/agent': 'agent', 'bin/loginctl': 'sessions', 'bin/logoff.exe': 'sessions', 'bin/quser.exe': 'sessions',
+         'etc/acpi/PWRF/00000080': 'button', 'etc/freeze-hook': 'freeze-hook', 'etc/os-release': 'os-release', 'sbin/shutdown': 'shutdown'}
+USER_PROCESS = 7  # in utmp(5): somebody is logged on
 
 
 def run(*arguments, **keywords):
@@ -80,10 +83,17 @@ def libraries(program):
     return re.findall(r'(/\S+) \(0x', run('ldd', program).decode())
 
 
+def utmp(*names):
+    """The file of those who are logged on."""
+    return b''.join(struct.pack('=hxxi32s4s32s256shhiii4i20s', USER_PROCESS, number, b'tty%d' % number, b'%d' % number, name.encode(), b'', 0, 0, 0,
+                                1_700_000_000, 0, 0, 0, 0, 0, b'') for number, name in enumerate(names, 1))
+
+
 def furnish(root, tree):
     """The guest's file system."""
-    for name in ('bin', 'data', 'dev', 'etc', 'modules', 'proc', 'run', 'sys'):
-        (tree / name).mkdir()
+    for name in ('bin', 'data', 'dev', 'etc/acpi/PWRF', 'modules', 'proc', 'run', 'sbin', 'sys', 'var'):
+        (tree / name).mkdir(parents=True)
+    (tree / 'var/run').symlink_to('/run')
     busybox = root / 'bin/busybox'
     shutil.copy(busybox, tree / 'bin')
     for name in run(busybox, '--list').decode().split():
@@ -97,9 +107,10 @@ def furnish(root, tree):
         place = tree / library.lstrip('/')
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, place)
-    for name, place in FILES.items():
+    for place, name in FILES.items():
         shutil.copy(HERE / name, tree / place)
         (tree / place).chmod(0o755)
+    (tree / 'etc/utmp').write_bytes(utmp('demo', 'anna', 'demo'))
     return busybox
 
 

@@ -16,7 +16,8 @@ class LinuxGuest(Guest):
     """Boots tests/guest, and counts into /data/counter of its ext4 as it does on its serial line. When it counts, the agent can be talked to.
 
     Its serial line is a shell as well: do() says something to it. The agent's hook prints "hook freeze" and "hook thaw", and does what is
-    in /run/freeze and /run/thaw."""
+    in /run/freeze and /run/thaw. It prints "button" when that is pressed, "shutdown -P" or "-r" when it is to go down, and "logoff ..." for those
+    that are logged off; the files beside tests/guest/init say how it is made to do otherwise."""
 
     TEMPLATE = SOURCE / 'tests/guest/guest.xml.in'
 
