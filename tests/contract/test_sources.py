@@ -13,12 +13,13 @@ from harness import SOURCE
 # A room may include itself and what stands here; never sideways or upward.
 BELOW = {
     'util': set(),
+    'image': {'util'},
     'ovf': {'util'},
     'bundle': {'util', 'ovf'},
     'bus': {'util'},
     'backend': {'util'},
     'jobs': {'util', 'bus', 'backend'},
-    'disk': {'util', 'backend', 'jobs'},
+    'disk': {'util', 'image', 'backend', 'jobs'},
     'guest': {'util', 'backend', 'jobs'},
     'snapshot': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest'},
     'undo': {'util', 'bus', 'backend', 'jobs', 'disk', 'snapshot'},
