@@ -83,7 +83,7 @@ bool package_write(JsonObject *plan, const WriterHooks *hooks, char **ret_path, 
         g_auto(Place) place = {.parent = -1, .made = -1};
 
         if (!machine || !place_make_file(text_of(&w, "directory"), text_of(&w, "name"),
-                                        text_of(&w, "partial"), &place, error))
+                                        text_of(&w, "partial"), PLACE_FOLLOWS_LINKS, &place, error))
                 return false;
         if (!fill(&w, &place, error) || !place_publish(&place, false, error)) {
                 place_discard(&place);

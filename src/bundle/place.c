@@ -59,12 +59,12 @@ static bool check_name(const char *name, GError **error) {
 /* Links are followed once, with the rights of this process, and not any more after that: whoever
  * changes a component meanwhile does not lead us elsewhere. They may lead to a name that nobody
  * could have asked for, which would stand in a definition and in what we print. */
-static int open_directory(const char *path, char **ret_path, GError **error) {
+static int open_directory(const char *path, PlaceLinks links, char **ret_path, GError **error) {
         struct open_how how = {
                         .flags = O_DIRECTORY | O_RDONLY | O_CLOEXEC,
                         .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
         };
-        char *real = realpath(path, NULL);
+        char *real = links == PLACE_FOLLOWS_LINKS ? realpath(path, NULL) : strdup(path);
         int fd = -1;
 
         if (!real) {
@@ -115,6 +115,7 @@ static bool open_place(const char *directory,
                 const char *name,
                 const char *partial,
                 bool is_file,
+                PlaceLinks links,
                 Place *ret,
                 GError **error) {
         g_autofree char *real = NULL;
@@ -122,7 +123,7 @@ static bool open_place(const char *directory,
         *ret = (Place){.parent = -1, .made = -1, .is_file = is_file};
         if (!check_name(name, error) || !check_name(partial, error))
                 return false;
-        ret->parent = open_directory(directory, &real, error);
+        ret->parent = open_directory(directory, links, &real, error);
         if (ret->parent < 0)
                 return false;
         ret->path = g_build_filename(real, name, NULL);
@@ -137,18 +138,20 @@ bool place_make(const char *directory,
                 const char *name,
                 const char *partial,
                 bool replace_empty,
+                PlaceLinks links,
                 Place *ret,
                 GError **error) {
-        return open_place(directory, name, partial, false, ret, error) &&
+        return open_place(directory, name, partial, false, links, ret, error) &&
                check_free(ret, replace_empty, error) && make_partial(ret, error);
 }
 
 bool place_make_file(const char *directory,
                 const char *name,
                 const char *partial,
+                PlaceLinks links,
                 Place *ret,
                 GError **error) {
-        return open_place(directory, name, partial, true, ret, error) &&
+        return open_place(directory, name, partial, true, links, ret, error) &&
                check_free(ret, false, error) && make_partial_file(ret, error);
 }
 
@@ -226,7 +229,7 @@ bool place_remove(const char *directory, const char *name, GError **error) {
 
         if (!check_name(name, error))
                 return false;
-        parent = open_directory(directory, NULL, error);
+        parent = open_directory(directory, PLACE_FOLLOWS_LINKS, NULL, error);
         if (parent < 0)
                 return false;
         if (!directory_remove(parent, name, DEPTH_MAX))

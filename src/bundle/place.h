@@ -18,6 +18,11 @@ typedef struct Place {
         char *partial;
 } Place;
 
+typedef enum PlaceLinks {
+        PLACE_FOLLOWS_LINKS,
+        PLACE_REFUSES_LINKS, /* PATH_NOT_FOUND if there is one in the directory's path */
+} PlaceLinks;
+
 /* Makes the unfinished bundle "partial" (one component of a path) for a bundle with that name in
  * the directory. PATH_NOT_FOUND without the directory, FILE_EXISTS if the name is taken by anything
  * but an empty directory of the caller's choice ("replace_empty"), NAME_INVALID and PATH_TOO_LONG
@@ -26,6 +31,7 @@ bool place_make(const char *directory,
                 const char *name,
                 const char *partial,
                 bool replace_empty,
+                PlaceLinks links,
                 Place *ret,
                 GError **error);
 
@@ -33,6 +39,7 @@ bool place_make(const char *directory,
 bool place_make_file(const char *directory,
                 const char *name,
                 const char *partial,
+                PlaceLinks links,
                 Place *ret,
                 GError **error);
 

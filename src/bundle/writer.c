@@ -283,7 +283,7 @@ bool bundle_write(JsonObject *plan, const WriterHooks *hooks, char **ret_path, G
         w.file_hooks = (FileHooks){.stop = on_stop, .copied = on_copied, .userdata = &w};
         w.sums = g_string_new(NULL);
         ok = place_make(text_of(plan, "directory"), text_of(plan, "name"), text_of(plan, "partial"),
-                             replace_empty, &w.place, error) &&
+                             replace_empty, PLACE_FOLLOWS_LINKS, &w.place, error) &&
              fill(&w, error) && place_publish(&w.place, replace_empty, error);
         if (ok)
                 *ret_path = g_strdup(w.place.path);

@@ -2,37 +2,20 @@
 
 #include "export/bundle-child.h"
 
-#include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "bundle/manifest.h"
 #include "bundle/package-json.h"
-#include "util/child.h"
+#include "disk/caller-child.h"
 #include "util/error.h"
 #include "util/fd.h"
 #include "util/number.h"
-
-#define PROGRAM    "virtask-bundle"
-#define GROUPS_MAX 65536
 
 /* How long the removal of what is left may take: on a file system that hangs it takes for ever. A
  * process that was to stop has tried it already. */
 #define REMOVAL_USEC           (60 * G_USEC_PER_SEC)
 #define REMOVAL_CANCELLED_USEC (1 * G_USEC_PER_SEC)
-#define FIRST_DESCRIPTOR       3
-
-/* Of its address space: it needs some 20 MiB, and qemu-img has many threads. A sanitizer reserves
- * more than there is. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEMORY UINT64_MAX
-#else
-#define MEMORY (UINT64_C(2) << 30)
-#endif
 
 /* What the child says. */
 typedef struct Talk {
@@ -40,59 +23,10 @@ typedef struct Talk {
         uint64_t total;
         uint64_t before, after; /* of the work that others do */
         char *path;
-        GError *error;
         gint64 begin;
 } Talk;
 
-/* It lies beside us, installed or not. */
-static char *find_program(GError **error) {
-        g_autofree char *own = g_file_read_link("/proc/self/exe", error);
-        g_autofree char *directory = own ? g_path_get_dirname(own) : NULL;
-
-        return directory ? g_build_filename(directory, PROGRAM, NULL) : NULL;
-}
-
-/* Whose rights they are: those that a login of the user would have. */
-
-static bool fail_user(uid_t uid, GError **error) {
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ACCESS_DENIED,
-                        "Nothing is known of the user %u", (unsigned) uid);
-        return false;
-}
-
-static bool find_groups(uid_t uid, gid_t *ret_gid, GArray **ret_groups, GError **error) {
-        g_autofree char *buffer = g_malloc(64 * 1024);
-        struct passwd entry, *found = NULL;
-        int n = 64;
-
-        if (getpwuid_r(uid, &entry, buffer, 64 * 1024, &found) != 0 || !found)
-                return fail_user(uid, error);
-        *ret_gid = entry.pw_gid;
-        *ret_groups = g_array_new(FALSE, TRUE, sizeof(gid_t));
-        do
-                g_array_set_size(*ret_groups, (unsigned) n);
-        while (getgrouplist(entry.pw_name, entry.pw_gid, (gid_t *) (void *) (*ret_groups)->data,
-                               &n) < 0 &&
-                        n <= GROUPS_MAX && (unsigned) n > (*ret_groups)->len);
-        if (n > GROUPS_MAX) {
-                (void) g_array_unref(g_steal_pointer(ret_groups));
-                return fail_user(uid, error);
-        }
-        g_array_set_size(*ret_groups, (unsigned) n);
-        return true;
-}
-
 /* The child */
-
-static void take_error(Talk *talk, const char *text) {
-        g_auto(GStrv) words = g_strsplit(text, " ", 2);
-        VirtaskError code = words[0] ? error_find(words[0]) : VIRTASK_ERROR_NONE;
-
-        if (!talk->error)
-                g_set_error_literal(&talk->error, VIRTASK_ERROR,
-                                (int) (code ? code : VIRTASK_ERROR_FAILED),
-                                words[0] && words[1] ? words[1] : text);
-}
 
 static void on_line(const char *line, void *userdata) {
         Talk *talk = userdata;
@@ -108,8 +42,6 @@ static void on_line(const char *line, void *userdata) {
                 job_status(talk->job, rest);
         else if (g_str_has_prefix(line, "path ") && !talk->path)
                 talk->path = g_strdup(rest);
-        else if (g_str_has_prefix(line, "error "))
-                take_error(talk, rest);
 }
 
 static bool on_stop(void *userdata) {
@@ -125,57 +57,14 @@ static bool is_late(void *userdata) {
 
 /* "arguments" has room for the program in front. */
 static bool run(Talk *talk, const char **arguments, ChildHooks *hooks, GError **error) {
-        g_autofree char *program = find_program(error);
-        g_autoptr(GArray) groups = NULL;
-        g_autoptr(GError) cause = NULL;
-        ChildUser user = {.uid = talk->job->caller};
-        bool ok;
-
-        if (!program)
-                return false;
-        /* Root may call whoever has less rights than that. */
-        if (user.uid != geteuid() && user.uid != 0) {
-                if (!find_groups(user.uid, &user.gid, &groups, error))
-                        return false;
-                user.groups = (const gid_t *) (const void *) groups->data;
-                user.n_groups = groups->len;
-                hooks->user = &user;
-        }
-        arguments[0] = program;
         hooks->line = on_line;
         hooks->userdata = talk;
-        hooks->memory = MEMORY;
-        ok = child_run(arguments, hooks, NULL, &cause);
-        if (ok)
-                return true;
-        /* Its own word, unless it was stopped. */
-        if (talk->error && !g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_CANCELLED))
-                g_propagate_error(error, g_steal_pointer(&talk->error));
-        else
-                g_propagate_error(error, g_steal_pointer(&cause));
-        return false;
-}
-
-static int plan_file(JsonObject *plan, GError **error) {
-        g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-        g_autofree char *text = NULL;
-        size_t length;
-        int fd = memfd_create("plan", MFD_CLOEXEC);
-
-        json_node_set_object(node, plan);
-        text = json_to_string(node, false);
-        length = strlen(text);
-        if (fd >= 0 && write(fd, text, length) == (ssize_t) length && lseek(fd, 0, SEEK_SET) == 0)
-                return fd;
-        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FAILED, "Failed to write a plan: %s",
-                        g_strerror(errno));
-        fd_close(&fd);
-        return -1;
+        return caller_child_run(talk->job->caller, arguments, hooks, error);
 }
 
 bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GError **error) {
         const char *arguments[] = {NULL, plan->verb, NULL};
-        auto_fd input = plan_file(plan->object, error);
+        auto_fd input = caller_child_plan(plan->object, error);
         Talk talk = {.job = job};
         ChildHooks hooks = {
                         .stop = on_stop,
@@ -188,7 +77,6 @@ bool bundle_child_write(Job *job, const ExportPlan *plan, char **ret_path, GErro
         if (ok)
                 *ret_path = g_steal_pointer(&talk.path);
         g_free(talk.path);
-        g_clear_error(&talk.error);
         return ok;
 }
 
@@ -202,7 +90,6 @@ bool bundle_child_find(Job *job, const BundlePlace *place, char **ret_path) {
         if (ok)
                 *ret_path = g_steal_pointer(&talk.path);
         g_free(talk.path);
-        g_clear_error(&talk.error);
         return ok;
 }
 
@@ -215,7 +102,6 @@ bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error) {
         bool ok = run(&talk, arguments, &hooks, &cause) ||
                   g_error_matches(cause, VIRTASK_ERROR, VIRTASK_ERROR_PATH_NOT_FOUND);
 
-        g_clear_error(&talk.error);
         if (!ok)
                 g_propagate_error(error, g_steal_pointer(&cause));
         return ok;
@@ -225,24 +111,12 @@ bool bundle_child_remove(Job *job, const BundlePlace *place, GError **error) {
 
 /* What a process of somebody else has written: all of it, or nothing if it is too much. */
 static char *take_answer(int fd, uint64_t limit, size_t *ret_length, GError **error) {
-        g_autofree char *data = NULL;
-        struct stat st;
-        size_t length = 0;
+        char *data = caller_child_answer(fd, limit, ret_length);
 
-        if (fstat(fd, &st) == 0 && (uint64_t) st.st_size <= limit) {
-                data = g_malloc0((size_t) st.st_size + 1);
-                for (ssize_t n = 1; n > 0 && length < (size_t) st.st_size; length += (size_t) n) {
-                        n = pread(fd, data + length, (size_t) st.st_size - length, (off_t) length);
-                        n = n < 0 ? 0 : n;
-                }
-                if (length == (size_t) st.st_size) {
-                        *ret_length = length;
-                        return g_steal_pointer(&data);
-                }
-        }
-        g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
-                        "What was read of the bundle can not be understood");
-        return NULL;
+        if (!data)
+                g_set_error_literal(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_BUNDLE,
+                                "What was read of the bundle can not be understood");
+        return data;
 }
 
 /* What a verb says of a path. */
@@ -258,7 +132,6 @@ static char *ask(Job *job,
         ChildHooks hooks = {.stop = on_stop, .descriptors = &memory, .n_descriptors = 1};
         bool ok = run(&talk, arguments, &hooks, error);
 
-        g_clear_error(&talk.error);
         return ok ? take_answer(memory, limit, ret_length, error) : NULL;
 }
 
@@ -296,7 +169,7 @@ static bool follow(Talk *talk,
                 const GArray *fds,
                 GError **error) {
         const char *arguments[] = {NULL, verb, path, NULL};
-        auto_fd input = plan_file(plan, error);
+        auto_fd input = caller_child_plan(plan, error);
         ChildHooks hooks = {
                         .stop = on_stop,
                         .input = input,
@@ -305,7 +178,6 @@ static bool follow(Talk *talk,
         };
         bool ok = input >= 0 && run(talk, arguments, &hooks, error);
 
-        g_clear_error(&talk->error);
         return ok;
 }
 
@@ -313,7 +185,7 @@ static bool follow(Talk *talk,
 static JsonObject *plan_item(JsonArray *items, GArray *fds, int fd) {
         JsonObject *item = json_object_new();
 
-        json_object_set_int_member(item, "descriptor", FIRST_DESCRIPTOR + (gint64) fds->len);
+        json_object_set_int_member(item, "descriptor", CALLER_CHILD_DESCRIPTOR + (gint64) fds->len);
         json_array_add_object_element(items, item);
         g_array_append_val(fds, fd);
         return item;

@@ -19,7 +19,7 @@
 #include "bus/bus-error.h"
 #include "bus/bus-options.h"
 #include "collection/store.h"
-#include "export/image-directories.h"
+#include "disk/image-directories.h"
 #include "service/collection.h"
 #include "service/guest-query.h"
 #include "service/operation-call.h"

@@ -2,7 +2,7 @@
 
 #define MODULE "image-directories"
 
-#include "export/image-directories.h"
+#include "disk/image-directories.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -3,9 +3,10 @@
 /* A machine's images must lie where nobody but the service (and root) can rename anything: libvirt
  * opens them by their paths, as root, whenever the machine is started. */
 
-#include "export/image-directories.h"
+#include "disk/image-directories.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,57 @@ static char *resolve(const char *path) {
 
         free(resolved);
         return copy;
+}
+
+/* The rest of the path behind the directory, with its slash; NULL: it is elsewhere. */
+static const char *rest_behind(const char *path, const char *directory) {
+        size_t length = directory ? strlen(directory) : 0;
+
+        while (length > 0 && directory[length - 1] == '/')
+                length--;
+        return length > 0 && strncmp(path, directory, length) == 0 && path[length] == '/' &&
+                                               path[length + 1]
+                               ? path + length
+                               : NULL;
+}
+
+bool image_directories_have(const Layout *layout, const char *path) {
+        g_autofree char *clean = g_canonicalize_filename(path, "/");
+        bool have = rest_behind(clean, layout->images);
+
+        for (unsigned i = 0; !have && configured && configured[i]; i++)
+                have = rest_behind(clean, configured[i]);
+        return have;
+}
+
+static void add_resolved(GStrvBuilder *all, const char *directory) {
+        g_autofree char *resolved = directory ? resolve(directory) : NULL;
+
+        if (resolved)
+                g_strv_builder_add(all, resolved);
+}
+
+static char *replace_directory(const char *path, const char *directory) {
+        const char *rest = rest_behind(path, directory);
+        g_autofree char *resolved = rest ? resolve(directory) : NULL;
+
+        return resolved ? g_strconcat(resolved, rest, NULL) : NULL;
+}
+
+char *image_directories_find(const Layout *layout, const char *path, char ***ret_beneath) {
+        g_autofree char *clean = g_canonicalize_filename(path, "/");
+        char *found = replace_directory(clean, layout->images);
+        g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+
+        for (unsigned i = 0; !found && configured && configured[i]; i++)
+                found = replace_directory(clean, configured[i]);
+        if (!found)
+                return NULL;
+        add_resolved(all, layout->images);
+        for (unsigned i = 0; configured && configured[i]; i++)
+                add_resolved(all, configured[i]);
+        *ret_beneath = g_strv_builder_end(all);
+        return found;
 }
 
 static bool is_beneath(const char *path, const char *directory) {
