@@ -64,6 +64,11 @@
         X(FILE_READ_ONLY,            ERROR_PREFIX "FileReadOnly",            0xA004067A, "VM_E_FILE_READ_ONLY",        2, 32768, 4, "The file can only be read") \
         X(PARENT_IN_USE,             ERROR_PREFIX "ParentInUse",             0x80070006, "E_HANDLE",                   5, 32774, 4, "Another disk rests on the parent") \
         X(FILE_TOO_LARGE,            ERROR_PREFIX "FileTooLarge",            0xA0040679, "VM_E_FILE_TOO_LARGE_FOR_VOLUME", 2, 32768, 4, "A file can not be as large there") \
+        X(WRONG_DISK_TYPE,           ERROR_PREFIX "WrongDiskType",           0xA004067B, "VM_E_WRONG_HD_IMAGE_TYPE",   6, 32776, 4, "The hard disk image is of the wrong type") \
+        X(INVALID_DISK_IMAGE,        ERROR_PREFIX "InvalidDiskImage",        0xA0040682, "VM_E_INVALID_HD_FILE",       6, 32776, 4, "The file is no hard disk image, or a damaged one") \
+        X(SIZE_TOO_LARGE,            ERROR_PREFIX "SizeTooLarge",            0xA0040683, "VM_E_IMAGE_SIZE_TOO_LARGE",  4, 32773, 7, "The hard disk would be too large") \
+        X(SIZE_TOO_SMALL,            ERROR_PREFIX "SizeTooSmall",            0xA0040684, "VM_E_IMAGE_SIZE_TOO_SMALL",  4, 32773, 7, "The hard disk would be too small") \
+        X(PARENT_NOT_FOUND,          ERROR_PREFIX "ParentNotFound",          0xA0040677, "VM_E_PARENT_PATH_NOT_FOUND", 2, 32768, 4, "The parent of the hard disk is missing") \
         X(INVALID_BUNDLE,            ERROR_PREFIX "InvalidBundle",           0x8007000D, "",                           6, 32776, 4, "The directory does not hold what an export has written") \
         X(NAME_EMPTY,                ERROR_PREFIX "NameEmpty",               0xA0040400, "VM_E_CONFIG_NO_NAME",        4, 32773, 7, "The name is empty") \
         X(NAME_TOO_LONG,             ERROR_PREFIX "NameTooLong",             0xA0040401, "VM_E_CONFIG_NAME_TOO_LONG",  4, 32773, 7, "The name is longer than 80 characters") \

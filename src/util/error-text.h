@@ -52,6 +52,11 @@
         X(PATH_TOO_LONG,             "Der Pfad ist zu lang", "Le chemin est trop long") \
         X(FILE_READ_ONLY,            "Die Datei kann nur gelesen werden", "Le fichier ne peut être que lu") \
         X(FILE_TOO_LARGE,            "So groß kann eine Datei dort nicht sein", "Un fichier ne peut pas être aussi grand à cet endroit") \
+        X(WRONG_DISK_TYPE,           "Die Festplattendatei ist vom falschen Typ", "L’image de disque dur n’est pas du bon type") \
+        X(INVALID_DISK_IMAGE,        "Die Datei ist keine Festplattendatei oder beschädigt", "Le fichier n’est pas une image de disque dur ou est endommagé") \
+        X(SIZE_TOO_LARGE,            "Die Festplatte würde zu groß", "Le disque dur serait trop grand") \
+        X(SIZE_TOO_SMALL,            "Die Festplatte würde zu klein", "Le disque dur serait trop petit") \
+        X(PARENT_NOT_FOUND,          "Die übergeordnete Festplatte fehlt", "Le disque dur parent est introuvable") \
         X(INVALID_BUNDLE,            "Das Verzeichnis enthält nicht, was ein Export geschrieben hat", "Le répertoire ne contient pas ce qu’une exportation a écrit") \
         X(NAME_EMPTY,                "Der Name ist leer", "Le nom est vide") \
         X(NAME_TOO_LONG,             "Der Name ist länger als 80 Zeichen", "Le nom dépasse 80 caractères") \
