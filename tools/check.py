@@ -40,7 +40,7 @@ OUTSIDE = {
     'moment': ['system/test_moment.py'],
     'snapshots': ['system/test_snapshot*.py'],
     'system': ['system/test_beside.py', 'system/test_in*.py', 'system/test_[otu]*.py'],
-    'exports': ['system/test_bundle*.py', 'system/test_export*.py', 'system/test_import*.py'],
+    'exports': ['system/test_bundle*.py', 'system/test_export*.py', 'system/test_hard*.py', 'system/test_import*.py'],
     'groups': ['system/test_[acgpr]*.py'],
     'bus': ['bus/test_*.py'],
     'auth': ['auth/test_*.py'],

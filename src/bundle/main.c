@@ -12,6 +12,9 @@
  *     virtask-bundle convert FILE < PLAN       its disks into NBD servers (bundle/package-reader.h)
  *     virtask-bundle find DIRECTORY NAME PARTIAL      whether either has become whole: its path
  *     virtask-bundle remove DIRECTORY NAME PARTIAL    what is there of it, whole or not
+ *     virtask-bundle create-image < PLAN       an image, and its facts into descriptor 3
+ *     virtask-bundle read-image < PLAN         the facts of an image (bundle/image-create.h)
+ *     virtask-bundle remove-image < PLAN       what is left of one that is unfinished
  *
  * stdout has lines for a program: "total BYTES", "file NAME", "done BYTES", "path PATH", and if it
  * fails "error NAME TEXT". The status is 0 or 1; 2 for wrong arguments. SIGTERM ends it in order:
@@ -29,12 +32,14 @@
 #include <unistd.h>
 
 #include "bundle/extract.h"
+#include "bundle/image-create.h"
 #include "bundle/package-reader.h"
 #include "bundle/package-writer.h"
 #include "bundle/place.h"
 #include "bundle/reader.h"
 #include "bundle/summary.h"
 #include "bundle/writer.h"
+#include "image/image-facts.h"
 #include "ovf/ova.h"
 #include "util/error.h"
 #include "util/fd.h"
@@ -280,6 +285,45 @@ static bool remove_bundle(char **arguments, GError **error) {
         return place_remove(arguments[0], arguments[2], error);
 }
 
+/* Images */
+
+static JsonNode *read_plan_node(GError **error) {
+        g_autofree char *text = read_plan(error);
+
+        return text ? json_from_string(text, error) : NULL;
+}
+
+static bool give_facts(GPtrArray *chain, GError **error) {
+        g_autoptr(GBytes) bytes = chain ? image_facts_to_bytes(chain) : NULL;
+        size_t length;
+        const char *data = bytes ? g_bytes_get_data(bytes, &length) : NULL;
+
+        g_clear_pointer(&chain, g_ptr_array_unref);
+        return data && give(data, length, error);
+}
+
+static bool create_image(char **arguments, GError **error) {
+        Report report = {0};
+        const WriterHooks hooks = {on_stop, on_total, on_file, on_done, &report};
+        g_autoptr(JsonNode) plan = read_plan_node(error);
+
+        return plan && give_facts(image_create(json_node_get_object(plan), &hooks, error), error);
+}
+
+static bool read_image(char **arguments, GError **error) {
+        g_autoptr(JsonNode) plan = read_plan_node(error);
+
+        return plan && give_facts(image_look_at(json_node_get_object(plan), error), error);
+}
+
+/* As remove_bundle(). */
+static bool remove_image(char **arguments, GError **error) {
+        g_autoptr(JsonNode) plan = read_plan_node(error);
+
+        (void) signal(SIGTERM, SIG_DFL);
+        return plan && image_remove_partial(json_node_get_object(plan), error);
+}
+
 static const struct {
         const char *name;
         int arguments;
@@ -294,6 +338,9 @@ static const struct {
                 {"convert", 1, convert_package},
                 {"find", 3, find_bundle},
                 {"remove", 3, remove_bundle},
+                {"create-image", 0, create_image},
+                {"read-image", 0, read_image},
+                {"remove-image", 0, remove_image},
 };
 
 static void print_error(const GError *error) {
@@ -322,7 +369,10 @@ int main(int argc, char **argv) {
         (void) fputs("virtask-bundle write < PLAN | write-package < PLAN |\n"
                      "               verify DIRECTORY|FILE | read DIRECTORY | read-package FILE |\n"
                      "               extract DIRECTORY < PLAN | convert FILE < PLAN |\n"
-                     "               find DIRECTORY NAME PARTIAL | remove DIRECTORY NAME PARTIAL\n",
+                     "               find DIRECTORY NAME PARTIAL | remove DIRECTORY NAME PARTIAL "
+                     "|\n"
+                     "               create-image < PLAN | read-image < PLAN | remove-image < "
+                     "PLAN\n",
                         stderr);
         return 2;
 }

@@ -40,6 +40,12 @@ char *bus_path_reference_point_collection(const char *id) {
         return with_uuid(PATH_REFERENCE_POINT_COLLECTIONS, id);
 }
 
+char *bus_path_hard_disk(const char *file) {
+        g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, file, -1);
+
+        return g_strdup_printf(PATH_HARD_DISKS "/%.32s", digest);
+}
+
 bool bus_path_to_task(const char *path, uint32_t *ret_id) {
         const char *digits = path + strlen(PATH_TASKS "/");
         uint64_t id;

@@ -16,6 +16,8 @@
 #define PATH_SNAPSHOT_COLLECTIONS        BUS_ROOT "/snapshotcollection"
 #define PATH_REFERENCE_POINT_COLLECTIONS BUS_ROOT "/referencepointcollection"
 
+#define PATH_HARD_DISKS BUS_ROOT "/harddisk"
+
 /* Below the path of a machine: where its snapshots and its reference points are. */
 #define PATH_OF_SNAPSHOTS        "/snapshot"
 #define PATH_OF_REFERENCE_POINTS "/referencepoint"
@@ -39,6 +41,10 @@ char *bus_path_reference_point(const char *uuid, const char *id);
 char *bus_path_collection(const char *id);
 char *bus_path_snapshot_collection(const char *id);
 char *bus_path_reference_point_collection(const char *id);
+
+/* "/org/virtask1/harddisk/2c26b46b68ffc68ff99b453c1d304134": the same for the same file, an
+ * absolute path without links, on every host. */
+char *bus_path_hard_disk(const char *file);
 
 /* The other way round; false for anything that the functions above would not have made. */
 bool bus_path_to_task(const char *path, uint32_t *ret_id);

@@ -62,6 +62,7 @@ Job *job_unref(Job *job) {
         g_clear_pointer(&job->parts, g_ptr_array_unref);
         g_hash_table_unref(job->results);
         g_free(job->result_object);
+        g_clear_pointer(&job->images, g_ptr_array_unref);
         g_free(job);
         return NULL;
 }

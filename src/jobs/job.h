@@ -69,7 +69,8 @@ struct Job {
         MachineFacts *after; /* NULL if they can't be read */
         GHashTable *results; /* key -> text, for GetResults */
         char *result_object; /* path of what was made, for ResultObject; NULL: nothing */
-        bool ended;          /* a part: it has been reported */
+        GPtrArray *images; /* what is known of it if it is a hard disk, with all that it rests on */
+        bool ended;        /* a part: it has been reported */
 
         PoolWork work;
 };

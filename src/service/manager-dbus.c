@@ -7,6 +7,7 @@
 #include "bus/bus-options.h"
 #include "bus/bus-property.h"
 #include "service/collection.h"
+#include "service/hard-disk.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "service/reference-point.h"
@@ -205,6 +206,7 @@ static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_METHOD_WITH_ARGS("GetTask", SD_BUS_ARGS("u", id), SD_BUS_RESULT("o", task), method_get_task, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListTasks", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("a(usosuubo)", tasks), method_list_tasks, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListVirtualMachines", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssuso)", machines), method_list_virtual_machines, UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetHardDisk", SD_BUS_ARGS("s", image_path), SD_BUS_RESULT("o", disk), hard_disk_method_get, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("DescribeError", SD_BUS_ARGS("s", error_name), SD_BUS_RESULT("u", hresult, "u", cim_code_a, "u", cim_code_b, "s", symbol, "s", description), method_describe_error, UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", property_get_version, 0, CONST),
         SD_BUS_PROPERTY("HypervisorUri", "s", NULL, offsetof(Manager, uri), CONST),
@@ -280,6 +282,8 @@ static int on_root_call(sd_bus_message *call, void *userdata, sd_bus_error *ret_
                 r = append_manager_object(reply, userdata);
         if (r >= 0)
                 r = append_machine_objects(reply, userdata);
+        if (r >= 0)
+                r = hard_disk_append_all(userdata, reply);
         if (r >= 0)
                 r = collection_append_all(userdata, reply);
         if (r >= 0)

@@ -5,6 +5,7 @@
 
 #include "guest/operations.h"
 #include "service/collection.h"
+#include "service/hard-disk.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 
@@ -75,6 +76,8 @@ static void on_task_settled(Task *task, void *userdata) {
         if (vm)
                 vm_touch_tasks(vm);
         take_outcome(manager, task);
+        if (task->job->images)
+                (void) hard_disk_hold(manager, task->job->images, task->owner, NULL, NULL);
         vm = vm_at_path(manager, task->object);
         if (vm)
                 vm_announce(vm);

@@ -22,6 +22,8 @@
 #include "disk/image-directories.h"
 #include "service/collection.h"
 #include "service/guest-query.h"
+#include "service/hard-disk-reader.h"
+#include "service/hard-disk.h"
 #include "service/operation-call.h"
 #include "service/operations.h"
 #include "service/reference-point.h"
@@ -99,6 +101,8 @@ static void add_machine(Manager *manager, MachineFacts *facts) {
 
 static void remove_machine(Manager *manager, VirtualMachine *vm) {
         g_hash_table_steal(manager->machines, vm->uuid);
+        hard_disk_reader_forget(manager->disk_reader, vm->uuid);
+        hard_disk_apply_machine(vm, NULL);
         vm_emit_removed(vm);
         collection_snapshots_changed(manager, vm->uuid);
         vm_free(vm);
@@ -127,6 +131,7 @@ void manager_apply_facts(Manager *manager, const char *uuid, MachineFacts *facts
                 return;
         look_after_undo_disks(manager, vm);
         guest_query_follow(vm);
+        hard_disk_reader_ask(manager->disk_reader, vm->uuid);
 }
 
 /* Refresh: the facts of one machine */
@@ -261,6 +266,12 @@ static void own_name(Manager *manager) {
                 g_error("Failed to ask for the bus name: %s", g_strerror(-r));
 }
 
+/* Their disks are there when the machines are. */
+static void on_disks_read(Manager *manager) {
+        if (manager->connected)
+                own_name(manager);
+}
+
 /* A hypervisor that does not even refuse must not keep the service from its callers. */
 static int on_out_of_patience(sd_event_source *source, uint64_t usec, void *userdata) {
         own_name(userdata);
@@ -345,7 +356,8 @@ static void connect_done(void *data) {
                 manager->file_watch = file_watch_new(
                                 manager->event, manager->uri, on_file_change, manager);
         }
-        own_name(manager);
+        if (!manager->connected || hard_disk_reader_is_idle(manager->disk_reader))
+                own_name(manager);
 }
 
 static void begin_connect(Manager *manager) {
@@ -456,6 +468,8 @@ static bool publish(Manager *manager, GError **error) {
         if (r >= 0)
                 r = reference_point_publish(manager);
         if (r >= 0)
+                r = hard_disk_publish(manager);
+        if (r >= 0)
                 r = collection_publish(manager);
         if (r >= 0)
                 r = task_list_publish(manager->tasks);
@@ -491,6 +505,7 @@ static bool build(Manager *manager, const ManagerOptions *options, GError **erro
         collection_load_all(manager);
         if (!build_tasks(manager, options, error) || !publish(manager, error))
                 return false;
+        manager->disk_reader = hard_disk_reader_new(manager, on_disks_read);
         task_list_restore(manager->tasks, operations);
         begin_connect(manager);
         (void) sd_event_add_time_relative(manager->event, &manager->patience, CLOCK_MONOTONIC,
@@ -509,6 +524,9 @@ Manager *manager_new(sd_event *event, const ManagerOptions *options, GError **er
         manager->config = options->config;
         image_directories_set((const char *const *) options->config.image_directories);
         manager->uri = g_strdup(options->uri);
+        manager->hard_disks = hard_disk_table_new();
+        g_queue_init(&manager->disk_holds);
+        g_queue_init(&manager->disk_lookups);
         manager->missed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         manager->refreshes = g_hash_table_new(g_str_hash, g_str_equal);
         manager->guest_queries = g_hash_table_new(g_str_hash, g_str_equal);
@@ -524,6 +542,8 @@ Manager *manager_free(Manager *manager) {
         sd_event_source_disable_unref(manager->reconnect);
         file_watch_free(manager->file_watch);
         publication_clear(&manager->publication);
+        hard_disk_reader_free(manager->disk_reader);
+        hard_disk_free_all(manager);
         g_hash_table_destroy(manager->machines);
         g_hash_table_destroy(manager->refreshes);
         g_hash_table_destroy(manager->guest_queries);

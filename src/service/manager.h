@@ -45,6 +45,10 @@ struct Manager {
         CollectionStore *store;
         GHashTable *collections; /* id -> CollectionObject, owned */
         GHashTable *grouped;     /* "uuid/id" of a snapshot -> path of the collection of such */
+        GHashTable *hard_disks;  /* path -> HardDisk, owned */
+        GQueue disk_holds;       /* of HardDiskHold: hard-disk-hold.c */
+        GQueue disk_lookups;     /* of Lookup: get-hard-disk.c */
+        struct HardDiskReader *disk_reader;
         char *uri;
         Config config;
         Publication publication;

@@ -8,6 +8,7 @@
 #include "collection/operations.h"
 #include "export/operations.h"
 #include "guest/operations.h"
+#include "harddisk/operations.h"
 #include "lifecycle/operations.h"
 #include "snapshot/operations.h"
 #include "undo/operations.h"
@@ -50,6 +51,9 @@ const Operation *const operations[] = {
                 &operation_export_point,
                 &operation_import_machine,
                 &operation_import_package,
+                &operation_create_dynamic,
+                &operation_create_fixed,
+                &operation_create_differencing,
                 &operation_collection_define,
                 &operation_collection_add_member,
                 &operation_collection_remove_member,

@@ -11,6 +11,7 @@
 #include "bus/bus-error.h"
 #include "bus/bus-object.h"
 #include "bus/bus-property.h"
+#include "image/image-facts.h"
 #include "service/manager.h"
 #include "service/operation-call.h"
 #include "service/reference-point.h"
@@ -174,6 +175,20 @@ static const char *current_snapshot_path(const VirtualMachine *vm) {
 
 TEXT_GETTER(current_snapshot, 'o', current_snapshot_path(vm))
 
+GETTER(hard_disks) {
+        const VirtualMachine *vm = userdata;
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+
+        for (unsigned i = 0; r >= 0 && vm->chains && i < vm->chains->len; i++) {
+                const GPtrArray *chain = vm->chains->pdata[i];
+                g_autofree char *disk =
+                                bus_path_hard_disk(((const ImageFacts *) chain->pdata[0])->path);
+
+                r = sd_bus_message_append_basic(reply, 'o', disk);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GETTER(supported_snapshot_types) {
         static const uint16_t types[] = {2, 3, 32768};
 
@@ -216,6 +231,7 @@ static const sd_bus_vtable fixed_rows[] = {
         SD_BUS_PROPERTY("ActiveTasks", "ao", property_get_active_tasks, 0, EMITS),
         SD_BUS_PROPERTY("Snapshots", "ao", property_get_snapshots, 0, EMITS),
         SD_BUS_PROPERTY("CurrentSnapshot", "o", property_get_current_snapshot, 0, EMITS),
+        SD_BUS_PROPERTY("HardDisks", "ao", property_get_hard_disks, 0, INVALIDATES | EXPLICIT),
         SD_BUS_PROPERTY("Undoable", "b", property_get_undoable, 0, INVALIDATES | EXPLICIT),
         SD_BUS_PROPERTY("UndoAction", "u", property_get_undo_action, 0, INVALIDATES | EXPLICIT),
         SD_BUS_SIGNAL_WITH_ARGS("StateChanged", SD_BUS_ARGS("u", old_state, "u", new_state), 0),

@@ -38,6 +38,7 @@ static const PublishedProperty machine_properties[] = {
                 {INTERFACE, "ActiveTasks"},
                 {INTERFACE, "Snapshots"},
                 {INTERFACE, "CurrentSnapshot"},
+                {INTERFACE, "HardDisks"},
                 {INTERFACE, "Undoable"},
                 {INTERFACE, "UndoAction"},
                 {POINT_SERVICE, "ReferencePoints"},
@@ -70,6 +71,7 @@ VirtualMachine *vm_free(VirtualMachine *vm) {
         snapshot_free_all(vm);
         reference_point_free_all(vm);
         publication_clear(&vm->publication);
+        g_clear_pointer(&vm->chains, g_ptr_array_unref);
         facts_free(vm->facts);
         g_free(vm->os_name);
         g_free(vm->os_version);

@@ -25,13 +25,14 @@ enum {
         MACHINE_PROPERTY_ACTIVE_TASKS = 1 << 10,
         MACHINE_PROPERTY_SNAPSHOTS = 1 << 11,
         MACHINE_PROPERTY_CURRENT_SNAPSHOT = 1 << 12,
-        MACHINE_PROPERTY_UNDOABLE = 1 << 13,
-        MACHINE_PROPERTY_UNDO_ACTION = 1 << 14,
-        MACHINE_PROPERTY_REFERENCE_POINTS = 1 << 15,
-        MACHINE_PROPERTY_CAN_SHUTDOWN = 1 << 16,
-        MACHINE_PROPERTY_IS_HEARTBEATING = 1 << 17,
-        MACHINE_PROPERTY_OS_NAME = 1 << 18,
-        MACHINE_PROPERTY_OS_VERSION = 1 << 19,
+        MACHINE_PROPERTY_HARD_DISKS = 1 << 13,
+        MACHINE_PROPERTY_UNDOABLE = 1 << 14,
+        MACHINE_PROPERTY_UNDO_ACTION = 1 << 15,
+        MACHINE_PROPERTY_REFERENCE_POINTS = 1 << 16,
+        MACHINE_PROPERTY_CAN_SHUTDOWN = 1 << 17,
+        MACHINE_PROPERTY_IS_HEARTBEATING = 1 << 18,
+        MACHINE_PROPERTY_OS_NAME = 1 << 19,
+        MACHINE_PROPERTY_OS_VERSION = 1 << 20,
 };
 
 typedef struct VirtualMachine {
@@ -42,6 +43,8 @@ typedef struct VirtualMachine {
         GHashTable *snapshots; /* id -> Snapshot, owned; NULL without. As the facts say: snapshot.c
                                 */
         GHashTable *points;    /* the same with ReferencePoint: reference-point.c */
+        GPtrArray *chains;     /* of its hard disks, see machine_images_read(); NULL: not read yet.
+                                  hard-disk.c */
         MachineState shown;    /* the state that was last announced */
         gint64 last_reset;     /* CLOCK_MONOTONIC */
         bool undo_tried;       /* since it has gone off: its undo action was begun */

@@ -107,7 +107,7 @@ class House:
 
     def snapshot(self):
         """All that there is, but what changes with the time alone."""
-        return {path: {interface: {name: value for name, value in properties.items() if name != 'ElapsedTime'}
+        return {path: {interface: {name: value for name, value in properties.items() if name not in ('ElapsedTime', 'HostFreeDiskSpace')}
                        for interface, properties in interfaces.items()} for path, interfaces in self.root.objects().items()}
 
 

@@ -11,6 +11,7 @@ from houses import CHALLENGE_NAME, DEFAULT, DENIED, DENIED_NAME, GRANTED, OWNER,
 
 pytestmark = pytest.mark.root
 
+READABLE = '/etc/passwd'  # by everybody
 OPEN = 'open'            # everybody
 PRIVATE = 'private'      # the owner of the task and root
 
@@ -39,6 +40,10 @@ TABLE = {
         'ListTasks': Row(OPEN, None, 'a{sv}', ({},)),
         'ListVirtualMachines': Row(OPEN, None),
         'DescribeError': Row(OPEN, None, 's', ('E_FAIL',)),
+        'GetHardDisk': Row(OPEN, None, 's', (READABLE,)),
+        'CreateDynamicVirtualHardDisk': Row('storage', None, 'sta{sv}', ('/dev/null/no.raw', 8, {})),
+        'CreateFixedVirtualHardDisk': Row('storage', None, 'sta{sv}', ('/dev/null/no.raw', 8, {})),
+        'CreateDifferencingVirtualHardDisk': Row('storage', None, 'ssa{sv}', ('/dev/null/no.qcow2', '/dev/null/no.raw', {})),
         'RegisterVirtualMachine': Row('define', None, 'sa{sv}', None),
         'ImportSystemDefinition': Row('import', None, 'sa{sv}', ('/nowhere', {})),
         'ImportPackage': Row('import', None, 'sa{sv}', ('/nowhere/web.ova', {})),
@@ -172,6 +177,7 @@ class MatrixHouse(House):
         self.polkitd = Polkitd(scratch, self.bus, RULES)
         self.owner = self.client(OWNER)
         self.first = self.make_task('finished')
+        self.root.call(MANAGER, 'Manager', 'GetHardDisk', 's', READABLE)
         self._numbers = iter(range(1000, 2000))
         for method in ('MergeUndoDisks', 'DiscardUndoDisks'):
             for caller in CALLERS:

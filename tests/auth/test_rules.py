@@ -179,7 +179,7 @@ def test_polkit_keeps_what_may_be_kept(house, polkitd):
     assert kept == {'org.virtask1.control': usual, 'org.virtask1.configure': usual, 'org.virtask1.cancel-others': usual,
                     'org.virtask1.define': (ADMIN, ADMIN, ADMIN), 'org.virtask1.snapshot': (ADMIN, ADMIN, ADMIN),
                     'org.virtask1.snapshot-apply': (ADMIN, ADMIN, ADMIN), 'org.virtask1.export': (ADMIN, ADMIN, ADMIN),
-                    'org.virtask1.import': (ADMIN, ADMIN, ADMIN)}
+                    'org.virtask1.import': (ADMIN, ADMIN, ADMIN), 'org.virtask1.storage': (ADMIN, ADMIN, ADMIN)}
 
 
 def test_polkit_knows_three_languages(house, polkitd):

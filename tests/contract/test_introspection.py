@@ -13,6 +13,7 @@ EXPLICIT = 'org.freedesktop.systemd1.Explicit'
 OBJECTS = {
     'manager': {'org.virtask1.Manager'},
     'vm': {'org.virtask1.VirtualMachine', 'org.virtask1.GuestOS', 'org.virtask1.SnapshotService', 'org.virtask1.ReferencePointService'},
+    'harddisk': {'org.virtask1.HardDisk'},
     'snapshot': {'org.virtask1.Snapshot'},
     'referencepoint': {'org.virtask1.ReferencePoint'},
     'collection': {'org.virtask1.Collection'},
@@ -90,7 +91,10 @@ def paths(client, start_daemon, tmp_path):
     client.wait_task(task)
     collection = client.call(MANAGER, 'Manager', 'DefineCollection', 'ssqa{sv}', 'some', '', 0, {})
     groups = restarted_with_groups(daemon, collection, snapshotcollection='snapshots', referencepointcollection='reference-points')
-    return {'manager': MANAGER, 'vm': vm, 'snapshot': f'{vm}/snapshot/s1', 'referencepoint': f'{vm}/referencepoint/p1', 'task': task,
+    image = tmp_path / 'image.raw'
+    image.write_bytes(bytes(512))
+    disk = client.call(MANAGER, 'Manager', 'GetHardDisk', 's', str(image))
+    return {'manager': MANAGER, 'vm': vm, 'harddisk': disk, 'snapshot': f'{vm}/snapshot/s1', 'referencepoint': f'{vm}/referencepoint/p1', 'task': task,
             'collection': collection, **groups}
 
 

@@ -40,7 +40,7 @@ def test_no_action_is_free_and_what_can_not_be_undone_is_never_kept():
         assert all(value.startswith('auth_admin') for value in defaults.values())
         assert defaults['allow_any'] == defaults['allow_inactive'] == 'auth_admin'
         if action.get('id') in ('org.virtask1.define', 'org.virtask1.snapshot', 'org.virtask1.snapshot-apply', 'org.virtask1.export',
-                                'org.virtask1.import'):
+                                'org.virtask1.import', 'org.virtask1.storage'):
             assert defaults['allow_active'] == 'auth_admin'
 
 

@@ -15,7 +15,7 @@ BELOW = {
     'util': set(),
     'image': {'util'},
     'ovf': {'util'},
-    'bundle': {'util', 'ovf'},
+    'bundle': {'util', 'image', 'ovf'},
     'bus': {'util'},
     'backend': {'util'},
     'jobs': {'util', 'bus', 'backend'},
@@ -25,8 +25,9 @@ BELOW = {
     'undo': {'util', 'bus', 'backend', 'jobs', 'disk', 'snapshot'},
     'lifecycle': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot', 'undo'},
     'export': {'util', 'ovf', 'bundle', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot'},
+    'harddisk': {'util', 'image', 'bus', 'backend', 'jobs', 'disk'},
     'collection': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'snapshot', 'export'},
-    'service': {'util', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'undo', 'export', 'collection'},
+    'service': {'util', 'image', 'bus', 'backend', 'jobs', 'disk', 'guest', 'lifecycle', 'snapshot', 'undo', 'export', 'harddisk', 'collection'},
 }
 KNOW_LIBVIRT = {'backend', 'disk', 'guest', 'lifecycle', 'snapshot', 'undo', 'export'}
 SHARED_WITH_CLIENTS = {'util/error-table.h'}

@@ -2,6 +2,7 @@
 
 #define MODULE "bus-path"
 
+#include <string.h>
 #include <systemd/sd-bus.h>
 
 #include "bus/bus-path.h"
@@ -155,6 +156,16 @@ static void a_reference_point_is_at_another_place(void) {
                         "/org/virtask1/vm/_" ENCODED "/referencepoint/_61", uuid, &other));
 }
 
+static void a_hard_disk_has_the_digest_of_its_file(void) {
+        g_autofree char *path = bus_path_hard_disk("/a/b.qcow2");
+        g_autofree char *digest =
+                        g_compute_checksum_for_string(G_CHECKSUM_SHA256, "/a/b.qcow2", -1);
+
+        g_assert_true(g_str_has_prefix(path, "/org/virtask1/harddisk/"));
+        g_assert_cmpuint(strlen(path), ==, strlen("/org/virtask1/harddisk/") + 32);
+        g_assert_true(strncmp(path + strlen("/org/virtask1/harddisk/"), digest, 32) == 0);
+}
+
 static void a_collection_of_reference_points_comes_back_from_its_path(void) {
         g_autofree char *path = bus_path_reference_point_collection(UUID);
         char id[UUID_STRING_SIZE];
@@ -194,6 +205,7 @@ int main(int argc, char **argv) {
         ADD(a_snapshot_is_written_in_one_way_only);
         ADD(another_place_is_no_snapshot);
         ADD(a_reference_point_is_at_another_place);
+        ADD(a_hard_disk_has_the_digest_of_its_file);
         ADD(a_collection_of_reference_points_comes_back_from_its_path);
         return g_test_run();
 }

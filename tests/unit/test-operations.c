@@ -25,6 +25,7 @@ static void each_row_is_complete(void) {
                                 g_str_has_prefix(operation->name, "snapshot-") ||
                                 g_str_has_prefix(operation->name, "reference-point-") ||
                                 g_str_has_prefix(operation->name, "system-") ||
+                                g_str_has_prefix(operation->name, "disk-") ||
                                 g_str_has_prefix(operation->name, "collection-") ||
                                 g_str_has_prefix(operation->name, "group-") ||
                                 g_str_has_prefix(operation->name, "guest-"));

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the creators of hard disks are asked for. Loop. */
+
+#include "image/image-format.h"
+#include "jobs/operation.h"
+
+typedef struct CreateRequest {
+        Request common;
+        char *path;          /* absolute */
+        char *parent;        /* absolute; NULL: it rests on nothing */
+        char *backing;       /* its name in the header; NULL: its path */
+        char *parent_format; /* NULL: what its name says */
+        char *format_name;   /* as it was asked for, or NULL */
+        ImageFormat format;
+        uint64_t size; /* bytes */
+        bool fixed;
+} CreateRequest;
+
+bool create_request_parse_dynamic(sd_bus_message *call, void *request, GError **error);
+bool create_request_parse_fixed(sd_bus_message *call, void *request, GError **error);
+bool create_request_parse_differencing(sd_bus_message *call, void *request, GError **error);
+void create_request_store(const void *request, GKeyFile *file);
+void create_request_load(void *request, GKeyFile *file);
+void create_request_clear(void *request);
