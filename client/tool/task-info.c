@@ -74,6 +74,9 @@ static const struct {
         {"system-export-package", "Exported"},
         {"system-import",         "Imported"},
         {"system-import-package", "Imported"},
+        {"disk-create-dynamic",   "Made"},
+        {"disk-create-fixed",     "Made"},
+        {"disk-create-differencing", "Made"},
 };
 
 static const TaskSubjectKind subject_kinds[] = {
