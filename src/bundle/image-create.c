@@ -52,6 +52,8 @@ typedef struct Creation {
         uint64_t size;
         bool fixed;
         GPtrArray *parents; /* chain that it rests on, or NULL */
+        GPtrArray *sources; /* chain that is copied, or NULL */
+        uint64_t copied;    /* bytes, before the allocation */
 
         Place place;
         char *existing; /* the directory that is there */
@@ -243,7 +245,32 @@ static bool make_overlay(const Creation *c, GError **error) {
                write_note(c, PARENT_NOTE, note, error);
 }
 
-static bool make_content(const Creation *c, GError **error) {
+static void on_percent(double percent, void *userdata) {
+        const Creation *c = userdata;
+
+        c->hooks->done((uint64_t) ((double) c->size * percent / 100), c->hooks->userdata);
+}
+
+static bool on_stop(void *userdata) {
+        const Creation *c = userdata;
+
+        return c->hooks->stop(c->hooks->userdata);
+}
+
+static bool make_copy(Creation *c, GError **error) {
+        const ImageMakeHooks hooks = {on_stop, on_percent, c};
+
+        c->hooks->total(c->fixed ? 2 * c->size : c->size, c->hooks->userdata);
+        if (!image_make_converted(c->fd, image_format_name(c->format), make_options(c), c->sources,
+                            (const char *const *) c->beneath, &hooks, error))
+                return false;
+        c->copied = c->size;
+        return true;
+}
+
+static bool make_content(Creation *c, GError **error) {
+        if (c->sources)
+                return make_copy(c, error);
         if (c->parents)
                 return make_overlay(c, error);
         if (c->format != IMAGE_RAW)
@@ -270,7 +297,7 @@ static bool fill(const Creation *c, uint64_t begin, uint64_t end, GError **error
                                                 "The work was stopped");
                         if (!io_write(c->fd, zeros, MIN(ZEROS, stop - begin), begin))
                                 return fail(errno, "write", c->path, error);
-                        c->hooks->done(begin, c->hooks->userdata);
+                        c->hooks->done(c->copied + begin, c->hooks->userdata);
                 }
         }
         return true;
@@ -293,14 +320,14 @@ static bool allocate(const Creation *c, GError **error) {
 
         if (fstat(c->fd, &st) < 0)
                 return fail(errno, "look at", c->path, error);
-        c->hooks->total((uint64_t) st.st_size, c->hooks->userdata);
+        c->hooks->total(c->copied + (uint64_t) st.st_size, c->hooks->userdata);
         for (uint64_t begin = 0, end; begin < (uint64_t) st.st_size; begin = end) {
                 end = MIN(begin + STEP, (uint64_t) st.st_size);
                 if (c->hooks->stop(c->hooks->userdata))
                         return error_fail(VIRTASK_ERROR_CANCELLED, error, "The work was stopped");
                 if (!allocate_step(c, begin, end, error))
                         return false;
-                c->hooks->done(end, c->hooks->userdata);
+                c->hooks->done(c->copied + end, c->hooks->userdata);
         }
         return true;
 }
@@ -316,6 +343,15 @@ static bool fail_on_parent(GError *cause, GError **error) {
 }
 
 /* A differencing VHD does not show its content without what it rests on, which we do not read. */
+static bool check_chain(const GPtrArray *chain, GError **error) {
+        const ImageFacts *last = chain->pdata[chain->len - 1];
+
+        return last->type != IMAGE_DIFFERENCING ||
+               error_fail(VIRTASK_ERROR_WRONG_DISK_TYPE, error,
+                               "The image '%s' rests on another one, which is not known",
+                               last->path);
+}
+
 static bool read_parents(Creation *c, GError **error) {
         const char *parent = text_of(c->plan, "parent");
         const ImageFacts *facts;
@@ -327,11 +363,8 @@ static bool read_parents(Creation *c, GError **error) {
                         (const char *const *) c->beneath, &cause, &cause);
         if (cause)
                 return fail_on_parent(cause, error);
-        facts = c->parents->pdata[c->parents->len - 1];
-        if (facts->type == IMAGE_DIFFERENCING)
-                return error_fail(VIRTASK_ERROR_WRONG_DISK_TYPE, error,
-                                "The image '%s' rests on another one, which is not known",
-                                facts->path);
+        if (!check_chain(c->parents, error))
+                return false;
         if (c->parents->len >= IMAGE_CHAIN_MAX)
                 return error_fail(VIRTASK_ERROR_WRONG_DISK_TYPE, error,
                                 "The image '%s' rests on too many others", parent);
@@ -340,11 +373,37 @@ static bool read_parents(Creation *c, GError **error) {
         return true;
 }
 
+/* The image that is copied */
+
+static bool read_sources(Creation *c, GError **error) {
+        const char *source = text_of(c->plan, "source");
+        bool merges = json_object_get_boolean_member_with_default(c->plan, "merges", false);
+        g_autoptr(GError) problem = NULL;
+        const ImageFacts *facts;
+
+        if (!source)
+                return true;
+        c->sources = image_facts_read_chain(source, text_of(c->plan, "source_format"),
+                        (const char *const *) c->beneath, &problem, error);
+        if (!c->sources)
+                return false;
+        if (problem)
+                return fail_on_parent(g_steal_pointer(&problem), error);
+        facts = c->sources->pdata[0];
+        if (merges && facts->type != IMAGE_DIFFERENCING)
+                return error_fail(VIRTASK_ERROR_WRONG_DISK_TYPE, error,
+                                "The image '%s' rests on no other one", facts->path);
+        c->size = (facts->virtual_size + IMAGE_SECTOR - 1) / IMAGE_SECTOR * IMAGE_SECTOR;
+        return check_chain(c->sources, error) &&
+               image_format_check_size(c->format, MAX(c->size, IMAGE_SIZE_MIN), error);
+}
+
 /* All of it */
 
 static bool create(Creation *c, GError **error) {
-        bool ok = read_parents(c, error) && make_place(c, error) && check_room(c, error) &&
-                  make_content(c, error) && (!c->fixed || allocate(c, error)) &&
+        bool ok = read_parents(c, error) && read_sources(c, error) && make_place(c, error) &&
+                  check_room(c, error) && make_content(c, error) &&
+                  (!c->fixed || allocate(c, error)) &&
                   write_note(c, PARTIAL_NOTE, text_of(c->plan, "partial"), error);
 
         if (!ok)
@@ -377,6 +436,7 @@ GPtrArray *image_create(JsonObject *plan, const WriterHooks *hooks, GError **err
         place_discard(&c.place); /* nothing any more if it was published */
         place_clear(&c.place);
         g_clear_pointer(&c.parents, g_ptr_array_unref);
+        g_clear_pointer(&c.sources, g_ptr_array_unref);
         g_strfreev(c.missing);
         g_free(c.existing);
         return chain;

@@ -24,6 +24,8 @@
  *               and from then on a note of it
  *     size      in bytes
  *     fixed     all of it has its place on the disk
+ *     source    absolute: what the guest of that image sees is copied, and "size" is its; with
+ *               "source_format" (may be missing) and "merges": it has to rest on another one
  *     parent    absolute: it rests on that one, and has its size; with "parent_format" (may be
  *               missing) and "backing", the name that it is given in the header
  *

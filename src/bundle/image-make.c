@@ -46,8 +46,7 @@ static bool sync_file(int fd, GError **error) {
         return fdatasync(fd) == 0 || fail(error);
 }
 
-/* qemu-img, which tells how far it is. */
-static bool convert(const char *const *arguments,
+bool image_make_run(const char *const *arguments,
                 const int *descriptors,
                 unsigned n,
                 const ImageMakeHooks *hooks,
@@ -86,7 +85,7 @@ bool image_make_copy(int target,
                         "--image-opts", source, LOCAL, NULL};
         const int descriptors[] = {target, connection};
 
-        return convert(arguments, descriptors, G_N_ELEMENTS(descriptors), hooks, error) &&
+        return image_make_run(arguments, descriptors, G_N_ELEMENTS(descriptors), hooks, error) &&
                sync_file(target, error);
 }
 
@@ -147,7 +146,7 @@ bool image_make_vmdk(int target,
 
         if (!make_empty_vmdk(target, offset, size, error))
                 return false;
-        return convert(arguments, descriptors, G_N_ELEMENTS(descriptors), hooks, &cause) ||
+        return image_make_run(arguments, descriptors, G_N_ELEMENTS(descriptors), hooks, &cause) ||
                fail_to_convert(target, cause, error);
 }
 
@@ -204,7 +203,7 @@ static bool fill_from_vmdk(const int descriptors[3],
                         "--target-is-zero", "-t", "writethrough", source, "--target-image-opts",
                         target, NULL};
 
-        return convert(arguments, descriptors, 3, hooks, error);
+        return image_make_run(arguments, descriptors, 3, hooks, error);
 }
 
 bool image_make_from_vmdk(int connection,

@@ -13,6 +13,13 @@ typedef struct ImageMakeHooks {
         void *userdata;
 } ImageMakeHooks;
 
+/* Runs qemu-img, which tells how far it is; it has the descriptors as 3, 4, … */
+bool image_make_run(const char *const *arguments,
+                const int *descriptors,
+                unsigned n,
+                const ImageMakeHooks *hooks,
+                GError **error);
+
 /* A qcow2 image of "size" bytes in the empty file "target" that shows what is in "backing", which
  * is named and not opened. Synced. DISK_FULL, BACKEND. */
 bool image_make_overlay(
@@ -46,6 +53,18 @@ bool image_make_from_vmdk(int connection,
                 int package,
                 uint64_t offset,
                 uint64_t length,
+                const ImageMakeHooks *hooks,
+                GError **error);
+
+/* The content of a chain of images (of ImageFacts) as an image of that format, with the options of
+ * "qemu-img convert -o" (NULL: none), in the empty file "target". What is opened are the files that
+ * the facts are of, with the rights of this process, and nothing that a header names. Not synced.
+ * FILE_IN_USE if somebody writes to one; DISK_FULL, FILE_TOO_LARGE, BACKEND, CANCELLED. */
+bool image_make_converted(int target,
+                const char *format,
+                const char *options,
+                const GPtrArray *chain,
+                const char *const *beneath,
                 const ImageMakeHooks *hooks,
                 GError **error);
 

@@ -50,21 +50,19 @@ static void set_path(JsonObject *plan,
         json_object_set_string_member(plan, key, found ?: path);
 }
 
-void image_plan_init(ImagePlan *plan,
-                const Layout *layout,
-                uid_t caller,
-                const char *path,
-                const char *parent) {
-        g_auto(GStrv) unused = NULL;
-
+void image_plan_init(ImagePlan *plan, const Layout *layout, uid_t caller, const char *path) {
         *plan = (ImagePlan){.user = caller, .object = json_object_new()};
         set_path(plan->object, "path", layout, path, &plan->directories);
-        if (parent)
-                set_path(plan->object, "parent", layout, parent, &unused);
         if (!plan->directories || !is_restricted(caller))
                 return;
         plan->user = geteuid();
         restrict_to(plan->object, plan->directories);
+}
+
+void image_plan_add(ImagePlan *plan, const Layout *layout, const char *key, const char *path) {
+        g_auto(GStrv) unused = NULL;
+
+        set_path(plan->object, key, layout, path, &unused);
 }
 
 void image_plan_clear(ImagePlan *plan) {

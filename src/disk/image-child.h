@@ -19,12 +19,11 @@ typedef struct ImagePlan {
         JsonObject *object; /* for the child; the operation adds what it wants */
 } ImagePlan;
 
-/* "parent" may be NULL. Worker. */
-void image_plan_init(ImagePlan *plan,
-                const Layout *layout,
-                uid_t caller,
-                const char *path,
-                const char *parent);
+/* "path" is the image that is made or looked at. Worker. */
+void image_plan_init(ImagePlan *plan, const Layout *layout, uid_t caller, const char *path);
+
+/* Another image, which is used with the same rights. Worker. */
+void image_plan_add(ImagePlan *plan, const Layout *layout, const char *key, const char *path);
 void image_plan_clear(ImagePlan *plan);
 
 /* As image_create(); the job's progress is the child's, and CANCELLED with the job. A chain of

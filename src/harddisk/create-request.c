@@ -27,6 +27,11 @@ static const OptionSpec differencing_options[] = {
         {"ParentFormat", OPTION_STRING, FIELD(parent_format), NO_SEEN, NULL},
         {NULL,           0,             0,                    NO_SEEN, NULL},
 };
+
+static const OptionSpec copy_options[] = {
+        {"Format", OPTION_STRING, FIELD(format_name), NO_SEEN, NULL},
+        {NULL,     0,             0,                  NO_SEEN, NULL},
+};
 /* clang-format on */
 
 static bool fail(VirtaskError code, const char *text, GError **error) {
@@ -141,6 +146,35 @@ bool create_request_parse_differencing(sd_bus_message *call, void *data, GError 
                                "Only a qcow2 image can rest on another one: its name ends with "
                                ".qcow2",
                                error);
+}
+
+/* Copies */
+
+static bool parse_copy(sd_bus_message *call, CreateRequest *request, GError **error) {
+        const char *path;
+        uint32_t type;
+
+        if (sd_bus_message_read(call, "su", &path, &type) < 0)
+                return fail(VIRTASK_ERROR_INVALID_ARGUMENT, "The path can not be read", error);
+        request->path = g_strdup(path);
+        request->fixed = type == IMAGE_FIXED;
+        if (!check_path(path, error) ||
+                        !bus_options_read(call, operation_common_options, copy_options, request,
+                                        error) ||
+                        !choose_format(request, error))
+                return false;
+        return type == IMAGE_DYNAMIC || type == IMAGE_FIXED ||
+               fail(VIRTASK_ERROR_WRONG_DISK_TYPE, "The type must be 0, dynamic, or 1, fixed",
+                               error);
+}
+
+bool create_request_parse_convert(sd_bus_message *call, void *request, GError **error) {
+        return parse_copy(call, request, error);
+}
+
+bool create_request_parse_merge_to(sd_bus_message *call, void *request, GError **error) {
+        ((CreateRequest *) request)->merges = true;
+        return parse_copy(call, request, error);
 }
 
 /* To and from the ledger */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* IVMVirtualPC::CreateDynamicVirtualHardDisk, CreateFixedVirtualHardDisk and
- * CreateDifferencingVirtualHardDisk. A process of the caller makes the image beside its place
+ * CreateDifferencingVirtualHardDisk; IVMHardDisk::Convert and MergeTo, which make a copy of what
+ * the guest of an image sees. The image that is copied stays as it is, and QEMU's lock keeps guests
+ * from changing it meanwhile. A process of the caller makes the image beside its place
  * (bundle/image-create.c); cancelled or interrupted, it leaves nothing. */
 
 #include <syslog.h>
@@ -20,7 +22,11 @@
 static void make_plan(const Layout *layout, const Job *job, const char *partial, ImagePlan *ret) {
         const CreateRequest *request = job->request;
 
-        image_plan_init(ret, layout, job->caller, request->path, request->parent);
+        image_plan_init(ret, layout, job->caller, request->path);
+        if (request->parent)
+                image_plan_add(ret, layout, "parent", request->parent);
+        if (request->common.file)
+                image_plan_add(ret, layout, "source", request->common.file);
         json_object_set_string_member(ret->object, "partial", partial);
 }
 
@@ -30,6 +36,9 @@ static void describe(const CreateRequest *request, JsonObject *plan) {
         json_object_set_boolean_member(plan, "fixed", request->fixed);
         if (request->parent_format)
                 json_object_set_string_member(plan, "parent_format", request->parent_format);
+        if (request->common.file_format)
+                json_object_set_string_member(plan, "source_format", request->common.file_format);
+        json_object_set_boolean_member(plan, "merges", request->merges);
         if (request->backing)
                 json_object_set_string_member(plan, "backing", request->backing);
 }
@@ -113,9 +122,7 @@ static bool create_settle(Job *job, GError **error) {
  * numbers would mean something else as a JobType: it is 0, "unknown". */
 /* clang-format off */
 #define CREATE_COMMON                                                                        \
-                .interface = "Manager",                                                      \
                 .action = "org.virtask1.storage",                                            \
-                .gerund = "Creating a hard disk",                                            \
                 .job_type = 0,                                                               \
                 .flags = OPERATION_CANCELLABLE | OPERATION_DURABLE | OPERATION_ENDS_WITH_US | \
                          OPERATION_SHARED,                                                   \
@@ -131,6 +138,8 @@ static bool create_settle(Job *job, GError **error) {
 
 const Operation operation_create_dynamic = {
                 .name = "disk-create-dynamic",
+                .interface = "Manager",
+                .gerund = "Creating a hard disk",
                 .member = "CreateDynamicVirtualHardDisk",
                 .signature = "sta{sv}",
                 .argument_names = "image_path\0size_mb\0options\0task\0",
@@ -140,6 +149,8 @@ const Operation operation_create_dynamic = {
 
 const Operation operation_create_fixed = {
                 .name = "disk-create-fixed",
+                .interface = "Manager",
+                .gerund = "Creating a hard disk",
                 .member = "CreateFixedVirtualHardDisk",
                 .signature = "sta{sv}",
                 .argument_names = "image_path\0size_mb\0options\0task\0",
@@ -149,9 +160,34 @@ const Operation operation_create_fixed = {
 
 const Operation operation_create_differencing = {
                 .name = "disk-create-differencing",
+                .interface = "Manager",
+                .gerund = "Creating a hard disk",
                 .member = "CreateDifferencingVirtualHardDisk",
                 .signature = "ssa{sv}",
                 .argument_names = "image_path\0parent_path\0options\0task\0",
                 .parse = create_request_parse_differencing,
+                CREATE_COMMON,
+};
+
+const Operation operation_disk_convert = {
+                .name = "disk-convert",
+                .interface = "HardDisk",
+                .member = "Convert",
+                .gerund = "Converting a hard disk",
+                .signature = "sua{sv}",
+                .argument_names = "converted_disk_image_path\0converted_disk_image_type\0options\0"
+                                  "task\0",
+                .parse = create_request_parse_convert,
+                CREATE_COMMON,
+};
+
+const Operation operation_disk_merge_to = {
+                .name = "disk-merge-to",
+                .interface = "HardDisk",
+                .member = "MergeTo",
+                .gerund = "Merging hard disks",
+                .signature = "sua{sv}",
+                .argument_names = "new_disk_image_path\0new_disk_image_type\0options\0task\0",
+                .parse = create_request_parse_merge_to,
                 CREATE_COMMON,
 };

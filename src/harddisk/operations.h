@@ -8,3 +8,5 @@
 extern const Operation operation_create_dynamic;
 extern const Operation operation_create_fixed;
 extern const Operation operation_create_differencing;
+extern const Operation operation_disk_convert;
+extern const Operation operation_disk_merge_to;

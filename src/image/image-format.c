@@ -11,7 +11,6 @@
 
 /* The documents have 3 MB and 2,088,960 MB, which are the limits of VHD. That of VHDX is 64 TiB,
  * and it is ours for what has no limit that anybody would meet. */
-#define SIZE_MIN     (3 * MIB)
 #define SIZE_MAX_VPC (2088960 * MIB)
 #define SIZE_MAX_ANY (UINT64_C(64) << 40)
 
@@ -64,9 +63,9 @@ bool image_format_of_name(const char *path, ImageFormat *ret) {
 }
 
 bool image_format_check_size(ImageFormat format, uint64_t size, GError **error) {
-        if (size < SIZE_MIN)
+        if (size < IMAGE_SIZE_MIN)
                 return error_fail(VIRTASK_ERROR_SIZE_TOO_SMALL, error,
-                                "A hard disk has at least %" PRIu64 " bytes", SIZE_MIN);
+                                "A hard disk has at least %" PRIu64 " bytes", IMAGE_SIZE_MIN);
         if (size > formats[format].size_max)
                 return error_fail(VIRTASK_ERROR_SIZE_TOO_LARGE, error,
                                 "A hard disk in the format %s has at most %" PRIu64 " bytes",

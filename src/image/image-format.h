@@ -22,7 +22,8 @@ typedef enum ImageType {
         IMAGE_DIFFERENCING = 2,
 } ImageType;
 
-#define IMAGE_SECTOR 512U /* every size is a multiple */
+#define IMAGE_SECTOR   512U /* every size is a multiple */
+#define IMAGE_SIZE_MIN (UINT64_C(3) << 20)
 
 /* "raw", "qcow2", "vpc", "vhdx". */
 const char *image_format_name(ImageFormat format);

@@ -21,5 +21,7 @@ void operation_request_free(const Operation *operation, Request *request) {
                 operation->request_clear(request);
         g_free(request->snapshot);
         g_free(request->collection);
+        g_free(request->file);
+        g_free(request->file_format);
         g_free(request);
 }

@@ -55,6 +55,8 @@ typedef struct Request {
         /* Not for parse(), request_store() and so on: they come and go by themselves. */
         char *snapshot;   /* id of the snapshot or reference point that it is of; NULL: none */
         char *collection; /* the same of a collection, also one of snapshots */
+        char *file;       /* the same of a hard disk: its image, and the format of that */
+        char *file_format;
 } Request;
 
 /* Measured by progress(). */

@@ -33,6 +33,8 @@ static void store_request(const Task *task, GKeyFile *record) {
                 g_key_file_set_string(record, GROUP, "Snapshot", request->snapshot);
         if (request && request->collection)
                 g_key_file_set_string(record, GROUP, "Collection", request->collection);
+        if (request && request->file)
+                g_key_file_set_string(record, GROUP, "File", request->file);
         if (task->operation->request_store)
                 task->operation->request_store(request, record);
 }
@@ -136,6 +138,7 @@ static void load_unfinished(Task *task, GKeyFile *record) {
         if (request) {
                 request->snapshot = get_string(record, "Snapshot");
                 request->collection = get_string(record, "Collection");
+                request->file = get_string(record, "File");
         }
         task->state = TASK_WAITING;
         task->state_changed = task->submitted;

@@ -41,7 +41,7 @@ static void lookup_run(void *data) {
                 return;
         }
         layout_of_uri(lookup->manager->uri, &layout);
-        image_plan_init(&plan, &layout, lookup->uid, lookup->file, NULL);
+        image_plan_init(&plan, &layout, lookup->uid, lookup->file);
         lookup->chain = image_child_read(NULL, &plan, &lookup->error);
 }
 

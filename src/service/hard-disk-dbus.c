@@ -10,9 +10,19 @@
 #include "bus/bus-path.h"
 #include "bus/bus-property.h"
 #include "service/hard-disk.h"
+#include "service/operation-call.h"
 #include "util/log.h"
 
 #define INTERFACE "org.virtask1.HardDisk"
+
+static int method_operation(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+        HardDisk *disk = userdata;
+        const CallSubject subject = {.path = disk->path, .disk = disk};
+        const Operation *operation = operation_find("HardDisk", sd_bus_message_get_member(call));
+
+        return operation_call(
+                        disk->manager, call, operation, &subject, TASK_REPLY_NOTHING, ret_error);
+}
 
 #define TEXT_GETTER(...)   TEXT_GETTER_OF(const HardDisk *disk, __VA_ARGS__)
 #define NUMBER_GETTER(...) NUMBER_GETTER_OF(const HardDisk *disk, __VA_ARGS__)
@@ -96,8 +106,9 @@ static int enumerate_disks(sd_bus *bus,
 }
 
 int hard_disk_publish(Manager *manager) {
+        const sd_bus_vtable *vtable = operation_vtable("HardDisk", rows, method_operation);
         int r = sd_bus_add_fallback_vtable(
-                        manager->bus, NULL, PATH_HARD_DISKS, INTERFACE, rows, find_disk, manager);
+                        manager->bus, NULL, PATH_HARD_DISKS, INTERFACE, vtable, find_disk, manager);
 
         if (r < 0)
                 return r;

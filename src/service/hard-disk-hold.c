@@ -141,6 +141,16 @@ const char *hard_disk_hold(Manager *manager,
         return ((HardDisk *) hold->disks->pdata[0])->path;
 }
 
+bool hard_disk_is_held_by(const HardDisk *disk, uid_t uid) {
+        for (GList *link = disk->manager->disk_holds.head; link; link = link->next) {
+                const HardDiskHold *hold = link->data;
+
+                if (hold->uid == uid && g_ptr_array_find(hold->disks, disk, NULL))
+                        return true;
+        }
+        return false;
+}
+
 void hard_disk_release_all(Manager *manager) {
         HardDiskHold *hold;
 

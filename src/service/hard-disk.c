@@ -6,6 +6,8 @@
 #include "service/hard-disk.h"
 
 #include "bus/bus-path.h"
+#include "jobs/task-list.h"
+#include "util/error.h"
 
 #define INTERFACE "org.virtask1.HardDisk"
 
@@ -87,8 +89,36 @@ HardDisk *hard_disk_take(Manager *manager, const ImageFacts *facts) {
         return disk;
 }
 
+/* Whoever has not named a file himself would learn its name from the errors of what he does to it.
+ */
+bool hard_disk_admits(const HardDisk *disk, uid_t uid, GError **error) {
+        GHashTableIter iter;
+        void *uuid;
+
+        if (!disk->facts->is_public && uid != 0 && !hard_disk_is_held_by(disk, uid))
+                return error_fail(VIRTASK_ERROR_ACCESS_DENIED, error,
+                                "The hard disk is not known to the caller, see GetHardDisk");
+
+        g_hash_table_iter_init(&iter, disk->machines);
+        while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
+                const VirtualMachine *vm = manager_find_machine(disk->manager, uuid);
+
+                if (vm && vm->facts->active)
+                        return error_fail(VIRTASK_ERROR_FILE_IN_USE, error,
+                                        "The virtual machine '%s' uses the hard disk",
+                                        vm->facts->name);
+        }
+        return true;
+}
+
+static bool has_tasks(const HardDisk *disk) {
+        const GPtrArray *tasks = task_list_of_object(disk->manager->tasks, disk->path);
+
+        return tasks && tasks->len > 0;
+}
+
 void hard_disk_drop_unused(HardDisk *disk) {
-        if (disk->holds > 0 || g_hash_table_size(disk->machines) > 0)
+        if (disk->holds > 0 || g_hash_table_size(disk->machines) > 0 || has_tasks(disk))
                 return;
         g_hash_table_steal(disk->manager->hard_disks, disk->path);
         if (disk->manager->announced)

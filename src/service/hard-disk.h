@@ -22,24 +22,30 @@ enum {
         HARD_DISK_PROPERTY_IN_USE_BY = 1 << 5,
 };
 
-typedef struct HardDisk {
+typedef struct HardDisk HardDisk;
+
+struct HardDisk {
         Manager *manager;
         char *path;
         ImageFacts *facts;
         GHashTable *machines; /* the UUIDs of those that have it, or something that rests on it */
         unsigned holds;       /* of hard-disk-hold.c */
         Publication publication;
-} HardDisk;
+};
 
 /* NULL if there is none. */
 HardDisk *hard_disk_at_path(Manager *manager, const char *path);
 HardDisk *hard_disk_of_file(Manager *manager, const char *file);
 
 /* The object of the image, which is new (and announced) or becomes what the facts say. A caller's
- * word changes nothing that we know ourselves. Without a machine or a hold it goes with the next
- * hard_disk_drop_unused(). */
+ * word changes nothing that we know ourselves. Without a machine, a hold or a task it goes with
+ * the next hard_disk_drop_unused(). */
 HardDisk *hard_disk_take(Manager *manager, const ImageFacts *facts);
 void hard_disk_drop_unused(HardDisk *disk);
+
+/* Whether the user may work on it: FILE_IN_USE if one of its machines runs (the text names it),
+ * ACCESS_DENIED if it is somebody else's secret. */
+bool hard_disk_admits(const HardDisk *disk, uid_t uid, GError **error);
 
 /* What the machine has now, as machine_images_read() says; takes "chains". NULL: it is gone. */
 void hard_disk_apply_machine(VirtualMachine *vm, GPtrArray *chains);
@@ -54,6 +60,7 @@ const char *hard_disk_hold(Manager *manager,
                 uid_t uid,
                 sd_bus_message *call,
                 GError **error);
+bool hard_disk_is_held_by(const HardDisk *disk, uid_t uid);
 void hard_disk_release_all(Manager *manager);
 
 /* hard-disk-dbus.c */

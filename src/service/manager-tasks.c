@@ -28,7 +28,7 @@ static bool on_task_admit(Task *task, void *userdata, GError **error) {
 
         if (request && request->collection)
                 return admit_collection(manager, task, error);
-        if (g_str_equal(task->object, PATH_MANAGER))
+        if (g_str_equal(task->object, PATH_MANAGER) || (request && request->file))
                 return true;
         if (!vm) {
                 g_set_error(error, VIRTASK_ERROR,
@@ -70,6 +70,7 @@ static void take_outcome(Manager *manager, const Task *task) {
 static void on_task_settled(Task *task, void *userdata) {
         Manager *manager = userdata;
         VirtualMachine *vm = vm_at_path(manager, task->object);
+        HardDisk *disk;
 
         /* What the machine shows of the task and the new facts leave in one signal, before those of
          * the task. */
@@ -78,6 +79,9 @@ static void on_task_settled(Task *task, void *userdata) {
         take_outcome(manager, task);
         if (task->job->images)
                 (void) hard_disk_hold(manager, task->job->images, task->owner, NULL, NULL);
+        disk = hard_disk_at_path(manager, task->object);
+        if (disk)
+                hard_disk_drop_unused(disk);
         vm = vm_at_path(manager, task->object);
         if (vm)
                 vm_announce(vm);

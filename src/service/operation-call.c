@@ -11,6 +11,7 @@
 
 #include "bus/bus-error.h"
 #include "service/collection.h"
+#include "service/hard-disk.h"
 #include "service/operations.h"
 #include "util/log.h"
 
@@ -75,6 +76,10 @@ static bool parse(CallContext *context, GError **error) {
         if (context->subject->collection)
                 context->request->collection =
                                 g_strdup(context->subject->collection->collection->id);
+        if (context->subject->disk) {
+                context->request->file = g_strdup(context->subject->disk->facts->path);
+                context->request->file_format = g_strdup(context->subject->disk->facts->format);
+        }
         return true;
 }
 
@@ -108,6 +113,8 @@ static Verdict authorize(const CallContext *context, GError **error) {
 static bool check_state(const CallContext *context, GError **error) {
         const VirtualMachine *vm = context->subject->vm;
 
+        if (context->subject->disk)
+                return hard_disk_admits(context->subject->disk, context->owner, error);
         if (!vm || task_list_holder(context->manager->tasks, vm->path))
                 return true;
         return operation_check_state(context->operation, context->request, vm, error);

@@ -20,6 +20,7 @@ const SnapshotFacts *operation_find_snapshot(
                 const Operation *operation, const VirtualMachine *vm, const char *id);
 
 typedef struct CollectionObject CollectionObject;
+typedef struct HardDisk HardDisk;
 
 /* What an operation is called on. */
 typedef struct CallSubject {
@@ -27,6 +28,7 @@ typedef struct CallSubject {
         const VirtualMachine *vm;
         const SnapshotFacts *snapshot; /* of vm, also a reference point; NULL: on neither */
         const CollectionObject *collection;
+        const HardDisk *disk;
 } CallSubject;
 
 /* Handles the call from its arguments to its answer. The message stands at the operation's own

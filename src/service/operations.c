@@ -54,6 +54,8 @@ const Operation *const operations[] = {
                 &operation_create_dynamic,
                 &operation_create_fixed,
                 &operation_create_differencing,
+                &operation_disk_convert,
+                &operation_disk_merge_to,
                 &operation_collection_define,
                 &operation_collection_add_member,
                 &operation_collection_remove_member,

@@ -158,6 +158,39 @@ def test_he_can_not_change_what_is_shown_of_it(house, place):
     assert house.granted.get(disk, 'HardDisk', 'Format') == before
 
 
+def convert(client, disk, file, method='Convert'):
+    return client.wait_task(client.call(disk, 'HardDisk', method, 'sua{sv}', str(file), 0, {}))
+
+
+def test_a_copy_of_his(house, place):
+    disk = assert_made(create(house.granted, place / 'a.raw'))
+    assert_made(convert(house.granted, disk, place / 'new/b.vhd'))
+    assert (place / 'new/b.vhd').owner() == GRANTED
+    with house.untouched():
+        assert error_of(convert(house.granted, disk, house.secret / 'b.raw')) == 'AccessDenied'
+
+
+def test_the_secret_of_somebody_else_is_not_copied(house, place):
+    """Not even its name becomes known."""
+    image = house.secret / 'image.raw'
+    image.write_bytes(bytes(512))
+    disk = get(house.root, image)
+    error = house.granted.error(disk, 'HardDisk', 'Convert', 'sua{sv}', str(place / 'a.raw'), 0, {})
+    assert error.name == DENIED_NAME and 'image' not in error.message
+    image.unlink()
+
+
+def test_a_parent_that_is_a_secret_is_not_copied(house, place):
+    image = place / 'a.qcow2'
+    subprocess.run(['qemu-img', 'create', '-q', '-u', '-f', 'qcow2', '-b', house.secret / 'file', '-F', 'raw', image, '8M'], check=True)
+    shutil.chown(image, GRANTED)
+    disk = get(house.granted, image)
+    with house.untouched():
+        for method in ('Convert', 'MergeTo'):
+            assert error_of(convert(house.granted, disk, place / 'b.raw', method)) == 'AccessDenied'
+    assert [path.name for path in place.iterdir()] == ['a.qcow2']
+
+
 # --- Directories of the service ---
 
 @pytest.fixture
@@ -178,6 +211,8 @@ def test_an_image_of_the_service(house, images):
     assert house.granted.get(disk, 'HardDisk', 'File') == str(file)
     assert get(house.granted, file) == disk
     assert client_of(house, DEFAULT).error(MANAGER, 'Manager', 'GetHardDisk', 's', str(file)).name == CHALLENGE_NAME
+    assert_made(convert(house.granted, disk, path / 'copy.raw'))
+    assert error_of(convert(house.granted, disk, house.home / 'copy.raw')) == 'AccessDenied'
     child = assert_made(create(house.granted, path / 'child.qcow2', 'Differencing', file))
     assert house.granted.get(child, 'HardDisk', 'Parent') == disk
 

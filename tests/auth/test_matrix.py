@@ -49,6 +49,10 @@ TABLE = {
         'ImportPackage': Row('import', None, 'sa{sv}', ('/nowhere/web.ova', {})),
         'DefineCollection': Row('configure', None, 'ssqa{sv}', ('some', '', 0, {})),
     },
+    'HardDisk': {
+        'Convert': Row('storage', None, 'sua{sv}', ('/dev/null/no.raw', 0, {})),
+        'MergeTo': Row('storage', None, 'sua{sv}', ('/dev/null/no.raw', 0, {})),
+    },
     'VirtualMachine': {
         'Startup': control('turned-off'),
         'Startup2': control('turned-off', 'ua{sv}', 0, {}),
@@ -177,7 +181,7 @@ class MatrixHouse(House):
         self.polkitd = Polkitd(scratch, self.bus, RULES)
         self.owner = self.client(OWNER)
         self.first = self.make_task('finished')
-        self.root.call(MANAGER, 'Manager', 'GetHardDisk', 's', READABLE)
+        self._disk = self.root.call(MANAGER, 'Manager', 'GetHardDisk', 's', READABLE)
         self._numbers = iter(range(1000, 2000))
         for method in ('MergeUndoDisks', 'DiscardUndoDisks'):
             for caller in CALLERS:
@@ -212,7 +216,7 @@ class MatrixHouse(House):
 
     def methods(self):
         """What the objects have, as they say themselves."""
-        for path in (MANAGER, self.path('open'), self.snapshot_path('open', 's1'), self.point_path('open', 's2'), self.first,
+        for path in (MANAGER, self.path('open'), self.snapshot_path('open', 's1'), self.point_path('open', 's2'), self.first, self._disk,
                      *(self._collections[self.name(interface, 'open', '')] for interface in GROUPS)):
             yield from introspect(self, path)
 
@@ -227,6 +231,8 @@ class MatrixHouse(House):
         """An object in the right state for a call."""
         if interface == 'Manager':
             return MANAGER
+        if interface == 'HardDisk':
+            return self._disk
         if interface in ON_MACHINES:
             return self.path(self.name(interface, method, caller))
         if interface == 'Snapshot':

@@ -16,7 +16,8 @@ static bool has_no_task(const Operation *operation) {
 static void each_row_is_complete(void) {
         const char *const interfaces[] = {"VirtualMachine", "SnapshotService", "Snapshot",
                         "ReferencePointService", "ReferencePoint", "Manager", "Collection",
-                        "SnapshotCollection", "ReferencePointCollection", "GuestOS", NULL};
+                        "SnapshotCollection", "ReferencePointCollection", "GuestOS", "HardDisk",
+                        NULL};
 
         for (unsigned i = 0; operations[i]; i++) {
                 const Operation *operation = operations[i];
@@ -137,6 +138,7 @@ static void what_happens_in_all_states_of_a_machine_is_known(void) {
                                 g_str_equal(operation->member, "SetNotes") ||
                                 g_str_has_prefix(operation->name, "system-export") ||
                                 g_str_equal(operation->interface, "Collection") ||
+                                g_str_equal(operation->interface, "HardDisk") ||
                                 g_str_has_prefix(operation->interface, "Snapshot") ||
                                 g_str_has_prefix(operation->interface, "ReferencePoint"));
         }
