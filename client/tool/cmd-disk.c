@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* disk: what a hard disk image is; create-disk, create-fixed-disk and create-differencing-disk: new
- * ones. The service opens them with the rights of whoever calls; what their names and sizes have to
- * be is its affair.
+ * ones; convert-disk and flatten-disk: copies. The service opens them with the rights of whoever
+ * calls; what their names and sizes have to be is its affair.
  */
 
 #include <ctype.h>
@@ -21,6 +21,7 @@
 #include "wait-task.h"
 
 #define HARD_DISK_INTERFACE "org.virtask1.HardDisk"
+#define TYPE_DYNAMIC        0U /* VMHardDiskType */
 
 /* ---- disk ---- */
 
@@ -84,16 +85,27 @@ static void print_parent(Session *s, const DiskInfo *info) {
         message_field("Parent", file && *file ? file : info->parent);
 }
 
-static ExitCode find_disk(Session *s, const char *file, sd_bus_message **ret_reply) {
+static ExitCode find_disk(Session *s, const char *file, char **ret_path) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
                         bus_client_new_call(s, MANAGER_PATH, MANAGER_INTERFACE, "GetHardDisk");
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_free_ char *what = xasprintf("look at %s", file);
+        const char *path = NULL;
+        ExitCode code;
+        int r;
 
         if (sd_bus_message_append(m, "s", file) < 0) {
                 message_error("the path is not UTF-8");
                 return EXIT_CODE_USAGE;
         }
-        return bus_client_call_dialog(s, m, what, ret_reply);
+        code = bus_client_call_dialog(s, m, what, &reply);
+        if (code != EXIT_CODE_OK)
+                return code;
+        r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return bus_client_report_reply(r);
+        *ret_path = xstrdup(path);
+        return EXIT_CODE_OK;
 }
 
 static ExitCode read_properties(Session *s, const char *path, sd_bus_message **ret_reply) {
@@ -134,19 +146,16 @@ static int print_disk(Session *s, const char *file, sd_bus_message *reply) {
 
 ExitCode cmd_disk(Session *s, const char *verb, char **arguments) {
         _cleanup_free_ char *file = directory_from_argument(&s->options, arguments[0]);
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *found = NULL, *reply = NULL;
-        const char *path = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_free_ char *path = NULL;
         ExitCode code;
         int r;
 
         if (!file)
                 return EXIT_CODE_USAGE;
-        code = find_disk(s, file, &found);
+        code = find_disk(s, file, &path);
         if (code != EXIT_CODE_OK)
                 return code;
-        r = sd_bus_message_read(found, "o", &path);
-        if (r < 0)
-                return bus_client_report_reply(r);
         code = read_properties(s, path, &reply);
         if (code != EXIT_CODE_OK)
                 return code;
@@ -177,7 +186,7 @@ static uint64_t parse_size(const char *text) {
         return 0;
 }
 
-static ExitCode create(Session *s, sd_bus_message *m, const char *file) {
+static ExitCode make(Session *s, sd_bus_message *m, const char *file) {
         _cleanup_free_ char *what = xasprintf("make %s", file), *sentence = NULL;
         TaskReportMode report = {0};
 
@@ -211,7 +220,7 @@ ExitCode cmd_create_disk(Session *s, const char *verb, char **arguments) {
                 message_error("the path is not UTF-8");
                 return EXIT_CODE_USAGE;
         }
-        return create(s, m, file);
+        return make(s, m, file);
 }
 
 ExitCode cmd_create_differencing_disk(Session *s, const char *verb, char **arguments) {
@@ -229,5 +238,30 @@ ExitCode cmd_create_differencing_disk(Session *s, const char *verb, char **argum
                 message_error("the path is not UTF-8");
                 return EXIT_CODE_USAGE;
         }
-        return create(s, m, file);
+        return make(s, m, file);
+}
+
+/* ---- copies ---- */
+
+ExitCode cmd_copy_disk(Session *s, const char *verb, char **arguments) {
+        bool merges = strcmp(verb, "flatten-disk") == 0;
+        _cleanup_free_ char *file = directory_from_argument(&s->options, arguments[0]);
+        _cleanup_free_ char *target =
+                        file ? directory_from_argument(&s->options, arguments[1]) : NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *path = NULL;
+        ExitCode code;
+
+        if (!target)
+                return EXIT_CODE_USAGE;
+        code = find_disk(s, file, &path);
+        if (code != EXIT_CODE_OK)
+                return code;
+        m = bus_client_new_call(s, path, HARD_DISK_INTERFACE, merges ? "MergeTo" : "Convert");
+        if (sd_bus_message_append(m, "su", target, TYPE_DYNAMIC) < 0 ||
+                        control_append_options(m, &s->options) < 0) {
+                message_error("the path is not UTF-8");
+                return EXIT_CODE_USAGE;
+        }
+        return make(s, m, target);
 }

@@ -77,6 +77,8 @@ static const struct {
         {"disk-create-dynamic",   "Made"},
         {"disk-create-fixed",     "Made"},
         {"disk-create-differencing", "Made"},
+        {"disk-convert",          "Converted"},
+        {"disk-merge-to",         "Merged"},
 };
 
 static const TaskSubjectKind subject_kinds[] = {

@@ -61,6 +61,7 @@ ExitCode cmd_export(Session *s, const char *verb, char **arguments);
 ExitCode cmd_export_collection(Session *s, const char *verb, char **arguments);
 ExitCode cmd_disk(Session *s, const char *verb, char **arguments);
 ExitCode cmd_create_disk(Session *s, const char *verb, char **arguments);
+ExitCode cmd_copy_disk(Session *s, const char *verb, char **arguments);
 ExitCode cmd_create_differencing_disk(Session *s, const char *verb, char **arguments);
 ExitCode cmd_import(Session *s, const char *verb, char **arguments);
 ExitCode cmd_verify(Session *s, const char *verb, char **arguments);

@@ -37,6 +37,15 @@ def test_a_disk_is_shown(tool, directory):
     assert (parent['Type'], parent['SizeInGuest'], parent['Format'], parent['InUseBy']) == (1, 8 << 20, 'raw', [])
 
 
+def test_a_disk_is_converted_and_flattened(tool, directory):
+    tool.run('create-disk', directory / 'a.raw', '8M')
+    tool.run('create-differencing-disk', directory / 'b.qcow2', directory / 'a.raw')
+    assert tool.say('convert-disk', 'a.raw', 'a.vhd', directory=directory).startswith(f'Made {directory}/a.vhd (')
+    assert tool.say('flatten-disk', 'b.qcow2', 'c.vhdx', directory=directory).startswith(f'Made {directory}/c.vhdx (')
+    assert virtual_size(directory / 'a.vhd', 'vpc') == virtual_size(directory / 'c.vhdx', 'vhdx') == 8 << 20
+    tool.run('flatten-disk', directory / 'a.raw', directory / 'd.raw', code=FAILED)
+
+
 def test_a_disk_of_a_machine_has_its_name(tool, house):
     guest = house.register('with-disk', boot=False)
     lines = [line.strip() for line in tool.say('disk', guest.image).splitlines()]
