@@ -7,11 +7,11 @@ import random
 import subprocess
 
 import pytest
+from hard_disks import MIB, PARTIAL, begin, create, get, is_zero
 from harness import Kept, PowerScratch, Scratch, replay
 from harness.source import rows
 from qemu_house import RESTARTED, Armed, armed_house
 from test_hard_disk_faults import Maker
-from test_hard_disks import MIB, PARTIAL, begin, create, get, is_zero
 
 MIXTURES, STATES = rows((100, 1000), (12, 150), (4, 60))
 

@@ -2,7 +2,6 @@
 """HardDisk objects and their creators, on real images of all formats: what they show, that it stays true, and what is refused. As root; what an ordinary
 user can do is in tests/auth/test_hard_disk_paths.py."""
 
-import hashlib
 import itertools
 import json
 import os
@@ -11,99 +10,21 @@ import signal
 import subprocess
 
 import pytest
-from gi.repository import GLib
-from harness import MANAGER, ROOT, Client, Scratch
+from hard_disks import (
+    DIFFERENCING, DISK, DYNAMIC, FIXED, FORMATS, LARGE, MIB, PARTIAL, allocated, begin, create, failed, get, info, is_empty, is_zero, make,
+    path_of, qemu_img, refused, slow_house,
+)
+from harness import MANAGER, Client, Scratch
 from qemu_house import RESTARTED, House
-
-DISK = 'HardDisk'
-DYNAMIC, FIXED, DIFFERENCING = 0, 1, 2
-MIB = 1 << 20
-SIZES = {'raw': 'raw', 'img': 'raw', 'qcow2': 'qcow2', 'vhd': 'vpc', 'vpc': 'vpc', 'vhdx': 'vhdx'}
-PARTIAL = '.virtask-partial-'
 
 numbers = itertools.count(1)
 
 pytestmark = pytest.mark.below('embed')
 
 
-def qemu_img(*arguments):
-    return subprocess.run(['qemu-img', *map(str, arguments)], check=True, capture_output=True, text=True).stdout
-
-
-def make(path, kind, size='16M', **options):
-    qemu_img('create', '-q', '-f', kind, *[word for key, value in options.items() for word in ('-o', f'{key}={value}')], path, size)
-    return path
-
-
-def info(path, kind):
-    return json.loads(qemu_img('info', '--output=json', '-f', kind, path))
-
-
-def path_of(file):
-    return f'{ROOT}/harddisk/{hashlib.sha256(os.fsencode(os.path.realpath(file))).hexdigest()[:32]}'
-
-
-def get(house, file):
-    path = house.client.call(MANAGER, 'Manager', 'GetHardDisk', 's', str(file))
-    assert path == path_of(file)
-    return house.client.get_all(path, DISK)
-
-
-def begin(house, kind, *arguments, **options):
-    signature = 'ssa{sv}' if kind == 'Differencing' else 'sta{sv}'
-    types = {str: 's', int: 't', bool: 'b'}
-    values = {key: GLib.Variant(types[type(value)], value) for key, value in options.items()}
-    return house.client.call(MANAGER, 'Manager', f'Create{kind}VirtualHardDisk', signature, *map_paths(arguments), values)
-
-
-def map_paths(arguments):
-    return [str(argument) if isinstance(argument, pathlib.Path) else argument for argument in arguments]
-
-
-def create(house, kind, *arguments, **options):
-    """The properties of the task, with its path as "path", and of the disk."""
-    task = begin(house, kind, *arguments, **options)
-    properties = house.client.wait_task(task)
-    assert properties['ResultName'] == 'success', properties
-    return {'path': task, **properties}, house.client.get_all(properties['ResultObject'], DISK)
-
-
-def refused(house, kind, *arguments, **options):
-    """The name of the error that the call gives."""
-    signature = 'ssa{sv}' if kind == 'Differencing' else 'sta{sv}'
-    values = {key: GLib.Variant('s' if isinstance(value, str) else 't', value) for key, value in options.items()}
-    error = house.client.error(MANAGER, 'Manager', f'Create{kind}VirtualHardDisk', signature, *map_paths(arguments), values)
-    assert '(0x' in error.message
-    return error.short
-
-
-def failed(house, kind, *arguments, **options):
-    """The name of the error that the task ends with; its text has no path."""
-    properties = house.client.wait_task(begin(house, kind, *arguments, **options))
-    assert properties['ResultName'] != 'success'
-    assert str(house.scratch.path) not in properties['ErrorDescription']
-    return properties['ErrorName'].rpartition('.')[2]
-
-
-def is_zero(path, kind):
-    """The guest of a new image reads zeros, and nothing is damaged."""
-    if kind != 'raw' and kind != 'vpc':
-        qemu_img('check', '-q', '-f', kind, path)
-    size = info(path, kind)['virtual-size']
-    zeros = path.with_name('zeros')
-    with open(zeros, 'wb') as file:
-        file.truncate(size)
-    qemu_img('compare', '-q', '-f', kind, '-F', 'raw', path, zeros)
-    zeros.unlink()
-
-
-def allocated(path):
-    return path.stat().st_blocks * 512
-
-
 # --- Creators ---
 
-@pytest.mark.parametrize('ending, kind', SIZES.items())
+@pytest.mark.parametrize('ending, kind', FORMATS.items())
 @pytest.mark.parametrize('fixed', [False, True], ids=['dynamic', 'fixed'])
 def test_an_image_is_made(house, directory, ending, kind, fixed):
     file = directory / f'new.{ending}'
@@ -202,7 +123,7 @@ def test_a_file_is_no_directory(house, directory):
 
 # --- Differencing ---
 
-@pytest.mark.parametrize('ending, kind', SIZES.items())
+@pytest.mark.parametrize('ending, kind', FORMATS.items())
 def test_a_differencing_disk(house, directory, ending, kind):
     parent = make(directory / f'parent.{ending}', kind, **({'force_size': 'on'} if kind == 'vpc' else {}))
     subprocess.run(['qemu-io', '-f', kind, '-c', 'write -q -P 7 1M 1M', parent], check=True)
@@ -283,7 +204,7 @@ def test_the_format_of_a_parent_can_be_said(house, directory):
 
 # --- What they show ---
 
-@pytest.mark.parametrize('ending, kind', SIZES.items())
+@pytest.mark.parametrize('ending, kind', FORMATS.items())
 def test_any_image_has_an_object(house, directory, ending, kind):
     file = make(directory / f'a.{ending}', kind, **({'force_size': 'on'} if kind == 'vpc' else {}))
     disk = get(house, file)
@@ -437,110 +358,6 @@ def test_the_disks_are_there_with_the_machines(house, machine):
     assert house.client.get(machine.path, 'VirtualMachine', 'HardDisks') == [path_of(machine.image)]
 
 
-# --- Copies ---
-
-def copy(house, disk, method, file, kind=DYNAMIC, **options):
-    """The properties of the task and of the new disk."""
-    values = {key: GLib.Variant('s', value) for key, value in options.items()}
-    properties = house.client.wait_task(house.client.call(disk, DISK, method, 'sua{sv}', str(file), kind, values))
-    if properties['ResultName'] != 'success':
-        return properties, None
-    return properties, house.client.get_all(properties['ResultObject'], DISK)
-
-
-def write(path, kind, *patterns):
-    subprocess.run(['qemu-io', '-f', kind, *[word for pattern in patterns for word in ('-c', f'write -q -P {pattern}')], path], check=True)
-
-
-PAIRS = [(a, b) for a in ('raw', 'qcow2', 'vhd', 'vhdx') for b in ('raw', 'qcow2', 'vhd', 'vhdx')]
-
-
-@pytest.mark.parametrize('old, new', PAIRS)
-@pytest.mark.parametrize('fixed', [False, True], ids=['dynamic', 'fixed'])
-def test_a_copy_in_another_format(house, directory, old, new, fixed):
-    source, target = directory / f'a.{old}', directory / f'new/b.{new}'
-    make(source, SIZES[old], **({'force_size': 'on'} if old == 'vhd' else {}))
-    write(source, SIZES[old], '7 1M 1M', '9 9000k 100k')
-    before = source.read_bytes()
-    get(house, source)
-    task, disk = copy(house, path_of(source), 'Convert', target, FIXED if fixed else DYNAMIC)
-    assert disk, task
-    assert (disk['Format'], disk['Type'], disk['SizeInGuest']) == (SIZES[new], FIXED if fixed else DYNAMIC, 16 * MIB)
-    qemu_img('compare', '-q', '-f', SIZES[old], '-F', SIZES[new], source, target)
-    if SIZES[new] in ('qcow2', 'vhdx'):
-        qemu_img('check', '-q', '-f', SIZES[new], target)
-    assert (allocated(target) >= 16 * MIB) == fixed
-    assert source.read_bytes() == before and task['BytesTotal'] == task['BytesDone'] >= 16 * MIB
-    assert task['Subject'] == path_of(source)
-
-
-@pytest.fixture
-def chain(directory):
-    root = make(directory / 'root.vhd', 'vpc', force_size='on')
-    write(root, 'vpc', '1 0 4M')
-    middle = make(directory / 'middle.qcow2', 'qcow2', backing_file='root.vhd', backing_fmt='vpc')
-    write(middle, 'qcow2', '2 1M 1M')
-    top = make(directory / 'top.qcow2', 'qcow2', backing_file=middle, backing_fmt='qcow2')
-    write(top, 'qcow2', '3 2M 1M')
-    return root, middle, top
-
-
-@pytest.mark.parametrize('method', ['MergeTo', 'Convert'])
-def test_a_chain_becomes_one(house, directory, chain, method):
-    before = [path.read_bytes() for path in chain]
-    get(house, chain[2])
-    _, disk = copy(house, path_of(chain[2]), method, directory / 'flat.qcow2')
-    assert (disk['Parent'], disk['Type']) == ('/', DYNAMIC)
-    qemu_img('compare', '-q', '-f', 'qcow2', '-F', 'qcow2', chain[2], directory / 'flat.qcow2')
-    assert 'backing-filename' not in info(directory / 'flat.qcow2', 'qcow2')
-    assert [path.read_bytes() for path in chain] == before
-
-
-def test_what_can_not_be_copied(house, directory, chain):
-    def error(disk, method='Convert', file=directory / 'new.qcow2', kind=DYNAMIC):
-        properties, _ = copy(house, path_of(disk), method, file, kind)
-        return properties['ErrorName'].rpartition('.')[2]
-
-    def refusal(file, kind=DYNAMIC):
-        return house.client.error(path_of(chain[2]), DISK, 'Convert', 'sua{sv}', str(file), kind, {}).short
-
-    get(house, chain[2])
-    assert error(chain[0], 'MergeTo') == 'WrongDiskType'
-    assert error(chain[2], file=chain[1]) == 'FileExists'
-    assert refusal(directory / 'new.qcow2', DIFFERENCING) == refusal(directory / 'new.qcow2', 7) == 'WrongDiskType'
-    assert refusal('') == refusal('new.qcow2') == 'BadPath'
-    assert refusal(directory / 'new.txt') == 'NameInvalid'
-    with subprocess.Popen(['qemu-io', '-f', 'qcow2', chain[2]], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        other.stdin.write(b'write -P 3 2M 1M\n')
-        other.stdin.flush()
-        other.stdout.readline()
-        assert error(chain[2]) == 'FileInUse'
-        other.communicate()
-    chain[0].unlink()
-    assert error(chain[2]) == 'ParentNotFound'
-    chain[2].unlink()
-    assert error(chain[2]) == 'FileNotFound'
-    assert not (directory / 'new.qcow2').exists()
-
-
-def test_a_disk_of_a_machine_that_runs_is_not_copied(house, directory):
-    guest = house.register('running')
-    error = house.client.error(path_of(guest.image), DISK, 'Convert', 'sua{sv}', str(directory / 'a.qcow2'), DYNAMIC, {})
-    assert error.short == 'FileInUse' and 'running' in error.message
-    house.do(guest, 'TurnOff')
-    _, disk = copy(house, path_of(guest.image), 'Convert', directory / 'a.qcow2')
-    assert disk['Format'] == 'qcow2'
-    qemu_img('compare', '-q', '-f', 'raw', '-F', 'qcow2', guest.image, directory / 'a.qcow2')
-
-
-def test_an_encrypted_image_is_not_copied(house, directory):
-    file = directory / 'a.qcow2'
-    qemu_img('create', '-q', '-f', 'qcow2', '--object', 'secret,id=s,data=x', '-o', 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10', file, '4M')
-    get(house, file)
-    properties, _ = copy(house, path_of(file), 'Convert', directory / 'b.raw')
-    assert properties['ResultName'] != 'success' and [path.name for path in directory.iterdir()] == ['a.qcow2']
-
-
 # --- Space, and interruptions ---
 
 @pytest.fixture
@@ -578,25 +395,8 @@ def test_a_file_can_be_too_large_for_its_file_system(house, directory):
 
 @pytest.fixture
 def slow():
-    """A house that sees a file system that can't allocate: an image of this size takes a second to write."""
-    with Scratch() as scratch:
-        place, image = scratch / 'slow', scratch / 'slow.ext2'
-        place.mkdir()
-        with open(image, 'wb') as file:
-            file.truncate(2 << 30)
-        subprocess.run(['mkfs.ext2', '-q', '-F', image], check=True)
-        subprocess.run(['mount', '-o', 'loop', image, place], check=True)
-        scratch.callback(subprocess.run, ['umount', '--lazy', place], check=True)
-        house = House(scratch, 'embed')
-        house.place = place
+    with slow_house() as house:
         yield house
-
-
-LARGE = 1024  # MiB
-
-
-def is_empty(place):
-    return {path.name for path in place.iterdir()} <= {'lost+found'}
 
 
 @pytest.mark.root
@@ -606,7 +406,7 @@ def test_zeros_are_written_where_nothing_can_be_allocated(slow):
         task, disk = create(slow, 'Fixed', file, 64)
         assert allocated(file) >= 64 * MIB and disk['Type'] == FIXED
         assert task['BytesTotal'] == task['BytesDone'] == file.stat().st_size
-        is_zero(file, SIZES[name.rpartition('.')[2]])
+        is_zero(file, FORMATS[name.rpartition('.')[2]])
         file.unlink()
 
 
@@ -647,30 +447,3 @@ def test_a_killed_daemon_leaves_nothing_once_it_is_back(slow):
     properties = slow.client.wait_task(task)
     assert properties['ErrorName'] == RESTARTED
     assert is_empty(slow.place)
-
-
-def begin_copy(slow):
-    """The task, in the middle of it, and its source with what it held."""
-    source = slow.scratch / 'source.raw'
-    with open(source, 'wb') as file:
-        block = os.urandom(MIB)
-        for _ in range(LARGE // 2):
-            file.write(block)
-    disk = slow.client.call(MANAGER, 'Manager', 'GetHardDisk', 's', str(source))
-    task = slow.client.call(disk, DISK, 'Convert', 'sua{sv}', str(slow.place / 'new/copy.qcow2'), DYNAMIC, {})
-    slow.client.wait(lambda: 0 < slow.client.get(task, 'Task', 'BytesDone') < LARGE // 2 * MIB, what='the middle')
-    return task, source, source.stat().st_mtime_ns
-
-
-@pytest.mark.root
-@pytest.mark.parametrize('end', ['cancel', 'kill'])
-def test_a_copy_that_does_not_end_leaves_nothing(slow, end):
-    task, source, before = begin_copy(slow)
-    if end == 'cancel':
-        slow.client.call(task, 'Task', 'Cancel')
-        assert slow.client.wait_task(task)['ResultName'] == 'cancelled'
-    else:
-        slow.daemon.kill()
-        slow.daemon.start()
-        assert slow.client.wait_task(task)['ErrorName'] == RESTARTED
-    assert is_empty(slow.place) and source.stat().st_mtime_ns == before
