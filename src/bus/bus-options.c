@@ -96,21 +96,6 @@ read_number(sd_bus_message *message, char type, const char *key, uint32_t *ret, 
         return true;
 }
 
-static bool read_large_number(sd_bus_message *message,
-                char type,
-                const char *key,
-                uint64_t *ret,
-                GError **error) {
-        int64_t number;
-
-        if (!strchr("ynqiuxt", type) || read_integer(message, type, &number) < 0)
-                return invalid(error, "must be an integer", key);
-        if (number < 0)
-                return invalid(error, "is out of range", key);
-        *ret = (uint64_t) number;
-        return true;
-}
-
 static bool read_text(sd_bus_message *message, char type, void *field) {
         const char *text;
 

@@ -36,6 +36,8 @@
 
 #define NAME_PRIMARY_OWNER 1 /* reply of RequestName */
 
+#define SECOND_LOOK_USEC G_USEC_PER_SEC
+
 #define PATIENCE_USEC (10 * G_USEC_PER_SEC) /* with the first look at the hypervisor */
 
 #define THREADS_SHORT  4
@@ -331,6 +333,29 @@ static void on_file_change(const char *name, void *userdata) {
         }
 }
 
+/* Of a guest that ended while libvirt was away, libvirt says that it runs until it has missed its
+ * process, and tells nobody when it has. */
+static int on_second_look(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+        GHashTableIter iter;
+        void *value;
+
+        g_hash_table_iter_init(&iter, manager->machines);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const VirtualMachine *vm = value;
+
+                if (vm->facts->active)
+                        manager_refresh(manager, vm->uuid);
+        }
+        return 0;
+}
+
+static void look_again(Manager *manager) {
+        manager->second_look = sd_event_source_disable_unref(manager->second_look);
+        (void) sd_event_add_time_relative(manager->event, &manager->second_look, CLOCK_MONOTONIC,
+                        SECOND_LOOK_USEC, SECOND_LOOK_USEC / 10, on_second_look, manager);
+}
+
 static void connect_done(void *data) {
         g_autofree Connect *attempt = data;
         g_autoptr(GError) error = attempt->error;
@@ -352,6 +377,7 @@ static void connect_done(void *data) {
                 manager_touch(manager, MANAGER_PROPERTY_CONNECTED);
                 take_machines(manager, attempt->all);
                 refresh_missed(manager);
+                look_again(manager);
                 file_watch_free(manager->file_watch);
                 manager->file_watch = file_watch_new(
                                 manager->event, manager->uri, on_file_change, manager);
@@ -540,6 +566,7 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         sd_event_source_disable_unref(manager->reconnect);
+        sd_event_source_disable_unref(manager->second_look);
         file_watch_free(manager->file_watch);
         publication_clear(&manager->publication);
         hard_disk_reader_free(manager->disk_reader);

@@ -54,7 +54,8 @@ struct Manager {
         Publication publication;
         FileWatch *file_watch;
         sd_event_source *reconnect;
-        sd_event_source *patience; /* with a hypervisor that does not answer at the start */
+        sd_event_source *second_look; /* after a connect */
+        sd_event_source *patience;    /* with a hypervisor that does not answer at the start */
         unsigned failed_connects;
         bool connected;
         bool announced; /* the bus name is ours; before that nobody listens */

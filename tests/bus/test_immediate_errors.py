@@ -133,9 +133,14 @@ def test_a_task_that_does_not_exist_is_not_found(client, daemon, expect, number)
     expect(client.error(MANAGER, 'Manager', 'GetTask', 'u', number), 'NoSuchTask')
 
 
-@pytest.mark.parametrize('state', [0, 1, 4, 5, 7, 8, 10, 12, 65535])
+@pytest.mark.parametrize('state', [0, 1, 5, 7, 8, 12, 13, 65535])
 def test_a_state_that_can_not_be_requested_is_not_supported(client, vm, expect, state):
     expect(client.error(vm, VM, 'RequestStateChange', 'qa{sv}', state, {}), 'NotSupported')
+
+
+@pytest.mark.parametrize('state', [4, 10])
+def test_a_state_that_only_a_guest_can_bring_about_needs_one(client, vm, expect, state):
+    expect(client.error(vm, VM, 'RequestStateChange', 'qa{sv}', state, {}), 'GuestAgentNotInstalled')
 
 
 def test_a_startup_option_has_its_range(client, off, expect):

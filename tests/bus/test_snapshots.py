@@ -263,7 +263,7 @@ def test_a_machine_that_goes_takes_its_snapshots_along(start_with, client):
     assert [arguments[0] for arguments in removed] == [path('leaf'), path('root'), MACHINE]
     assert removed[0][1] == ['org.virtask1.Snapshot']
     assert sorted(interface for interface in removed[2][1] if interface.startswith('org.virtask1.')) == \
-        ['org.virtask1.ReferencePointService', 'org.virtask1.SnapshotService', 'org.virtask1.VirtualMachine']
+        ['org.virtask1.GuestOS', 'org.virtask1.ReferencePointService', 'org.virtask1.SnapshotService', 'org.virtask1.VirtualMachine']
     assert not [path_ for path_ in client.objects() if path_.startswith(MACHINE)]
 
 

@@ -143,13 +143,14 @@ class Armed:
 
     def die(self, number, action):
         """Begins it and dies on the way; the task, or None if it was not even said to exist."""
-        task = None
+        task, answered = None, False
         self.arm(number)
         with contextlib.suppress(BusError):
             task = action()
-        # The bus tells when it is gone.
+            answered = True
+        # The bus tells when it is gone. What has no task has ended with its answer.
         process = self.house.daemon.process
-        self.house.client.wait(lambda: not process.running or task and self._has_ended(task), what='death')
+        self.house.client.wait(lambda: not process.running or (self._has_ended(task) if task else answered), what='death')
         self.disarm()
         with contextlib.suppress(BusError):
             self.house.client.get(MANAGER, 'Manager', 'Connected')

@@ -6,7 +6,8 @@ import time
 import pytest
 from gi.repository import GLib
 from guests import AGENT, ERROR, FORGET, LOG_ON, NAME, SOON_USEC, Linux, path_of
-from harness import Guest
+from harness import Guest, LinuxGuest
+from qemu_house import run
 from tool import FAILED, STATE, Tool
 
 pytestmark = pytest.mark.below('embed')
@@ -304,3 +305,32 @@ def test_the_service_dies(house, linux):
     house.daemon.start()
     properties = linux.client.wait_task(task)
     assert properties['ResultName'] == 'success' and house.state(linux.guest) == 'turned-off', properties['ErrorDescription']
+
+
+# --- A host without room ---
+
+@pytest.mark.root
+def test_a_guest_whose_disk_can_not_grow(house):
+    """It is paused, everybody is told, and with more room it goes on."""
+    small = house.scratch / 'small'
+    small.mkdir()
+    run('mount', '-t', 'tmpfs', '-o', 'size=4m', 'small', small)
+    house.scratch.callback(run, 'umount', '--lazy', small)
+
+    class Small(LinuxGuest):
+        def _make_image(self):
+            self.image = small / self.image.name
+            super()._make_image()
+
+    guest = house.register('narrow', kind=Small)
+    seen = len(house.client.signals)
+    guest.send('dd if=/dev/urandom of=/data/much bs=1M count=8 conv=fsync; echo written\n')
+    heard = house.client.wait_signal('DiskOutOfSpace', guest.path, after=seen)
+    assert heard.arguments == (True,)
+    house.client.wait_property(guest.path, 'VirtualMachine', 'StateName', 'paused')
+    assert house.client.get_all(guest.path, 'GuestOS') == {'CanShutdown': False, 'IsHeartbeating': False}
+    run('mount', '-o', 'remount,size=32m', small)
+    house.client.call(guest.path, 'VirtualMachine', 'Resume')
+    guest.wait_line('written', 0)
+    guest.wait_ticks(2)
+    house.do(guest, 'TurnOff')
