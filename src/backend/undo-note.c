@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*     <undo undoable="yes" action="keep" step="merging">
+/*     <undo machine="…" undoable="yes" action="keep" step="merging">
  *       <disk target="vda" overlay="…" base="…" format="qcow2" written="…"/>
  *     </undo>
  *
  * Nobody tells us when a machine has run while we did not, so each overlay is noted with the time
- * at which it was last written to: a later one means that there is an UndoAction to be applied. */
+ * at which it was last written to: a later one means that there is an UndoAction to be applied.
+ *
+ * Who copies a machine (virt-clone) copies its metadata as well. The undo disks that are noted
+ * there are not the copy's, hence the UUID. */
 
 #include "backend/undo-note.h"
 
@@ -34,9 +37,10 @@ static void disk_free(void *data) {
         g_free(disk);
 }
 
-UndoNote *undo_note_new(void) {
+static UndoNote *note_new(const char *machine) {
         UndoNote *note = g_new0(UndoNote, 1);
 
+        note->machine = g_strdup(machine);
         note->action = UNDO_ACTION_KEEP;
         note->disks = g_ptr_array_new_with_free_func(disk_free);
         return note;
@@ -46,6 +50,7 @@ UndoNote *undo_note_free(UndoNote *note) {
         if (!note)
                 return NULL;
         g_ptr_array_unref(note->disks);
+        g_free(note->machine);
         g_free(note);
         return NULL;
 }
@@ -94,13 +99,14 @@ static void read_disk(UndoNote *note, const xmlNode *node) {
         disk->written = written ? g_ascii_strtoll(written, NULL, 10) : 0;
 }
 
-static UndoNote *from_xml(const char *text) {
-        UndoNote *note = undo_note_new();
+static UndoNote *from_xml(const char *text, const char *uuid) {
+        UndoNote *note = note_new(uuid);
         g_autoptr(xmlDoc) document = text ? xml_parse(text) : NULL;
         const xmlNode *root = document ? xmlDocGetRootElement(document) : NULL;
+        g_autofree char *machine = xml_attribute(root, "machine");
         g_autofree char *undoable = xml_attribute(root, "undoable");
 
-        if (!root)
+        if (g_strcmp0(machine, uuid) != 0)
                 return note;
         note->undoable = g_strcmp0(undoable, "yes") == 0;
         note->action = read_name(root, "action", action_names, UNDO_ACTION_COUNT, UNDO_ACTION_KEEP);
@@ -122,6 +128,7 @@ static bool has_none(void) {
 UndoNote *undo_note_read(virDomainPtr domain, GError **error) {
         char *text = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, UNDO_NOTE_NAMESPACE,
                         VIR_DOMAIN_AFFECT_CONFIG);
+        char uuid[VIR_UUID_STRING_BUFLEN] = "";
         UndoNote *note;
 
         if (!text && !has_none()) {
@@ -129,7 +136,8 @@ UndoNote *undo_note_read(virDomainPtr domain, GError **error) {
                                 virDomainGetName(domain));
                 return NULL;
         }
-        note = from_xml(text);
+        (void) virDomainGetUUIDString(domain, uuid);
+        note = from_xml(text, uuid);
         free(text);
         return note;
 }
@@ -156,6 +164,7 @@ static bool says_something(const UndoNote *note) {
 }
 
 static void fill(xmlNode *root, const UndoNote *note) {
+        set(root, "machine", note->machine);
         set(root, "undoable", note->undoable ? "yes" : "no");
         set(root, "action", action_names[note->action]);
         if (note->step != UNDO_STEP_NONE)

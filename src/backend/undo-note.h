@@ -35,16 +35,17 @@ typedef struct UndoDisk {
 } UndoDisk;
 
 typedef struct UndoNote {
+        char *machine; /* its UUID */
         bool undoable;
         UndoAction action;
         UndoStep step;
         GPtrArray *disks; /* of UndoDisk; without "undoable": overlays that are to be removed */
 } UndoNote;
 
-/* Without a note: not undoable, UNDO_ACTION_KEEP, no disks. NULL and "error" if it can't be read.
+/* Without a note, or with that of another machine of which this one is a copy: not undoable,
+ * UNDO_ACTION_KEEP, no disks. NULL and "error" if it can't be read.
  */
 UndoNote *undo_note_read(virDomainPtr domain, GError **error);
-UndoNote *undo_note_new(void);
 UndoNote *undo_note_free(UndoNote *note);
 
 void undo_note_add(UndoNote *note,

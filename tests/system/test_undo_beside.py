@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Undo disks, and others who start, copy and delete machines beside us, and steps that fail in their middle: nothing that a machine has written gets lost."""
+
+import contextlib
+import os
+import shutil
+import uuid
+
+import pytest
+from harness import MANAGER, Scratch
+from qemu_house import House
+from test_undo import NEW, OLD, VM, make
+
+LATER = 0x33
+
+TOOL = '''#!/bin/sh
+{tool} "$@" || exit
+if test -p "{scratch}/reached-$1"; then
+        echo >"{scratch}/reached-$1"
+        read -r word <{scratch}/on
+fi
+exit 0
+'''
+
+
+@pytest.fixture(scope='module')
+def house():
+    """Its qemu-img can be stopped when it has merged an image, and before the daemon knows."""
+    with Scratch() as scratch:
+        tools = scratch / 'tools'
+        tools.mkdir()
+        file = tools / 'qemu-img'
+        file.write_text(TOOL.format(tool=shutil.which('qemu-img'), scratch=scratch.path), encoding='ascii')
+        file.chmod(0o755)
+        yield House(scratch, 'embed', environment={'PATH': f'{tools}:{os.environ["PATH"]}'})
+
+
+@pytest.fixture
+def undoable(house):
+    machine = make(house)
+    machine.set()
+    machine.write(NEW)
+    return machine
+
+
+@contextlib.contextmanager
+def stopped(house, verb, action):
+    """Stopped at the end of the first qemu-img of this kind that the action brings; what that answers."""
+    reached, on = (house.scratch / name for name in (f'reached-{verb}', 'on'))
+    os.mkfifo(reached)
+    os.mkfifo(on)
+    answer = action()
+    reached.read_text(encoding='ascii')
+    reached.unlink()
+    try:
+        yield answer
+    finally:
+        on.write_text('on\n', encoding='ascii')
+        on.unlink()
+
+
+@contextlib.contextmanager
+def merged(machine):
+    """Stopped when the first disk was merged, and its undo disk is not empty yet; the task, and that undo disk."""
+    with stopped(machine.house, 'commit', machine.begin_merge) as task:
+        yield task, next(iter(machine.images().values()))[0]
+
+
+def test_a_copy_of_a_machine_has_not_its_undo_disks(house, undoable):
+    """virt-clone copies the disks, and what is noted with them."""
+    text = (house.below.root / f'etc/qemu/{undoable.guest.name}.xml').read_text(encoding='utf-8')
+    other = str(uuid.uuid4())
+    text = text.replace(f'<uuid>{undoable.guest.uuid}<', f'<uuid>{other}<').replace(f'<name>{undoable.guest.name}<', f'<name>{undoable.guest.name}-copy<')
+    for overlay, _ in undoable.images().values():
+        shutil.copyfile(overlay, f'{overlay}.copy')
+        text = text.replace(f"<source file='{overlay}'", f"<source file='{overlay}.copy'")
+    path = undoable.client.call(MANAGER, 'Manager', 'RegisterVirtualMachine', 'sa{sv}', text, {})
+    assert undoable.client.get(path, VM, 'Undoable') is False
+    task = undoable.client.wait_task(undoable.client.call(path, VM, 'Delete', 'a{sv}', {}))
+    assert task['ResultName'] == 'success', task
+    undoable.assert_reads(NEW)
+    undoable.discard()
+    undoable.assert_reads(OLD)
