@@ -32,28 +32,39 @@ static bool rests_on(const Disk *disk, const struct stat *file) {
         return false;
 }
 
-static bool definition_uses(virDomainPtr domain, unsigned flags, const struct stat *file) {
+/* In another disk than "except". */
+static bool definition_uses(
+                virDomainPtr domain, unsigned flags, const char *except, const struct stat *file) {
         char *text = virDomainGetXMLDesc(domain, flags);
         g_autoptr(DiskSet) set = text ? disk_set_parse(text, NULL) : NULL;
 
         free(text);
-        for (unsigned i = 0; set && i < set->disks->len; i++)
-                if (rests_on(set->disks->pdata[i], file))
+        for (unsigned i = 0; set && i < set->disks->len; i++) {
+                const Disk *disk = set->disks->pdata[i];
+
+                if ((!except || g_strcmp0(disk->target, except) != 0) && rests_on(disk, file))
                         return true;
+        }
         return false;
 }
 
-static bool uses(virDomainPtr domain, const char *uuid, const struct stat *file) {
-        char other[VIR_UUID_STRING_BUFLEN] = "";
-
-        if (virDomainGetUUIDString(domain, other) < 0 || strcmp(uuid, other) == 0)
-                return false;
-        return definition_uses(domain, 0, file) ||
+static bool uses(virDomainPtr domain, const char *except, const struct stat *file) {
+        return definition_uses(domain, 0, except, file) ||
                (virDomainIsActive(domain) == 1 && virDomainIsPersistent(domain) == 1 &&
-                               definition_uses(domain, VIR_DOMAIN_XML_INACTIVE, file));
+                               definition_uses(domain, VIR_DOMAIN_XML_INACTIVE, except, file));
 }
 
-bool parent_users_find(virDomainPtr domain, const char *path, char **ret, GError **error) {
+static bool is_same(virDomainPtr domain, const char *uuid) {
+        char other[VIR_UUID_STRING_BUFLEN] = "";
+
+        return virDomainGetUUIDString(domain, other) == 0 && strcmp(uuid, other) == 0;
+}
+
+bool parent_users_find(virDomainPtr domain,
+                const char *target,
+                const char *path,
+                char **ret,
+                GError **error) {
         virDomainPtr *all = NULL;
         char uuid[VIR_UUID_STRING_BUFLEN] = "";
         struct stat file;
@@ -66,7 +77,8 @@ bool parent_users_find(virDomainPtr domain, const char *path, char **ret, GError
                 return false;
         }
         for (int i = 0; i < n; i++) {
-                if (!*ret && stat(path, &file) == 0 && uses(all[i], uuid, &file))
+                if (!*ret && stat(path, &file) == 0 &&
+                                uses(all[i], is_same(all[i], uuid) ? target : NULL, &file))
                         *ret = g_strdup(virDomainGetName(all[i]));
                 (void) virDomainFree(all[i]);
         }

@@ -7,6 +7,10 @@
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
 
-/* *ret is the name of another machine with a disk that is the file or rests on it, now or when it
- * is started next; NULL: none. */
-bool parent_users_find(virDomainPtr domain, const char *path, char **ret, GError **error);
+/* *ret is the name of a machine with a disk, other than this one, that is the file or rests on it,
+ * now or when it is started next; NULL: none. */
+bool parent_users_find(virDomainPtr domain,
+                const char *target,
+                const char *path,
+                char **ret,
+                GError **error);

@@ -237,8 +237,9 @@ bool undo_disks_discard(virDomainPtr domain, GError **error) {
 
 /* Merge */
 
-static bool check_base(
-                virDomainPtr domain, const SnapshotTree *tree, const char *path, GError **error) {
+static bool
+check_base(virDomainPtr domain, const SnapshotTree *tree, const UndoDisk *disk, GError **error) {
+        const char *path = disk->base;
         const TreeImage *base = g_hash_table_lookup(tree->images, path);
         g_autofree char *user = NULL;
         struct statvfs file_system;
@@ -253,7 +254,7 @@ static bool check_base(
         }
         if (base && base->users->len > 1)
                 user = g_strdup(virDomainGetName(domain));
-        else if (!parent_users_find(domain, path, &user, error))
+        else if (!parent_users_find(domain, disk->target, path, &user, error))
                 return false;
         if (!user)
                 return true;
@@ -307,8 +308,7 @@ static bool merge(Job *job, virDomainPtr domain, UndoNote *note, GError **error)
                 return false;
         tree = read_tree(domain, note, error);
         for (unsigned i = 0; tree && i < note->disks->len; i++)
-                if (!check_base(domain, tree, ((const UndoDisk *) note->disks->pdata[i])->base,
-                                    error))
+                if (!check_base(domain, tree, note->disks->pdata[i], error))
                         return false;
         return tree && job_commit(job) && write_step(domain, note, UNDO_STEP_MERGING, error) &&
                merge_disks(job, note, error) && write_settled(domain, note, error);

@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 from harness import MANAGER, Scratch
-from qemu_house import House
-from test_undo import NEW, OLD, VM, make
+from qemu_house import House, Snapshots, second_disk
+from test_undo import NEW, OLD, VM, make, numbers
 
 LATER = 0x33
 
@@ -81,3 +81,20 @@ def test_a_copy_of_a_machine_has_not_its_undo_disks(house, undoable):
     undoable.assert_reads(NEW)
     undoable.discard()
     undoable.assert_reads(OLD)
+
+
+def test_one_file_that_is_two_disks(house):
+    """By two names: what the one disk has written would be merged over what the other has."""
+    name = f'undo{next(numbers)}'
+    disk = second_disk(house.scratch, name)
+    link = house.scratch / f'{name}-link.qcow2'
+    link.symlink_to(house.scratch / f'{name}-data.qcow2')
+    twice = disk + disk.replace(f'{name}-data', f'{name}-link').replace('hdb', 'hdc')
+    machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=twice))
+    machine.client.call(machine.guest.path, VM, 'SetUndoable', 'b', True)
+    machine.write(NEW, targets=['hdb'])
+    machine.write(LATER, targets=['hdc'])
+    task = machine.client.wait_task(machine.client.call(machine.guest.path, VM, 'MergeUndoDisks', 'a{sv}', {}))
+    assert task['ErrorName'].rpartition('.')[2] == 'ParentInUse', task
+    machine.assert_reads(NEW, targets=['hdb'])
+    machine.assert_reads(LATER, targets=['hdc'])
