@@ -49,10 +49,17 @@ static bool undefine(Job *job,
 /* When the machine is gone, nothing tells any more where they are. */
 #define MEMORY_FILES "Files"
 
-/* The disks are below them. */
+/* The disks are below them, and while they are merged not whole without them. */
 static bool add_undo_disks(virDomainPtr domain, GPtrArray *files, GError **error) {
         g_autoptr(UndoNote) note = undo_note_read(domain, error);
 
+        if (note && note->step == UNDO_STEP_MERGING) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_INVALID_STATE,
+                                "The undo disks of '%s' were not merged to the end; MergeUndoDisks "
+                                "does the rest",
+                                virDomainGetName(domain));
+                return false;
+        }
         for (unsigned i = 0; note && i < note->disks->len; i++)
                 g_ptr_array_add(files, g_strdup(((UndoDisk *) note->disks->pdata[i])->overlay));
         return note;
@@ -70,10 +77,10 @@ static bool remember_files(Job *job, GError **error) {
 
         if (!backend_open_domain(job->backend, BACKEND_SHORT, job->uuid, &loan, error))
                 return false;
-        remove_saved_state(loan.domain);
         files = saved_image_files_of_snapshots(virDomainGetConnect(loan.domain), job->uuid);
         if (!add_undo_disks(loan.domain, files, error))
                 return false;
+        remove_saved_state(loan.domain);
         if (files->len == 0)
                 return true;
         g_ptr_array_add(files, NULL);

@@ -9,7 +9,7 @@ import uuid
 import pytest
 from harness import MANAGER, Scratch
 from qemu_house import House, Snapshots, second_disk
-from test_undo import NEW, OLD, VM, make, numbers
+from test_undo import NEW, OLD, VM, make, numbers, opened
 
 LATER = 0x33
 
@@ -64,6 +64,24 @@ def merged(machine):
     """Stopped when the first disk was merged, and its undo disk is not empty yet; the task, and that undo disk."""
     with stopped(machine.house, 'commit', machine.begin_merge) as task:
         yield task, next(iter(machine.images().values()))[0]
+
+
+def interrupt(machine):
+    """A merge that came half the way."""
+    with opened(*machine.bases['hdb']):
+        task = machine.client.wait_task(machine.begin_merge())
+    assert task['ErrorName'].rpartition('.')[2] == 'FileInUse', task
+
+
+def test_a_machine_is_not_deleted_in_the_middle_of_a_merge(undoable):
+    """Its disks would be neither what they were nor what they were to be."""
+    interrupt(undoable)
+    task = undoable.client.wait_task(undoable.house.begin(undoable.guest, 'Delete'))
+    assert task['ErrorName'].rpartition('.')[2] == 'InvalidState', task
+    undoable.assert_reads(NEW)
+    undoable.merge()
+    undoable.house.do(undoable.guest, 'Delete')
+    undoable.assert_base_reads(NEW)
 
 
 def test_a_copy_of_a_machine_has_not_its_undo_disks(house, undoable):
