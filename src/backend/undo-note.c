@@ -224,11 +224,10 @@ char *undo_note_into(const char *definition, const UndoNote *note, GError **erro
 
 /* The overlays */
 
-/* 0: there is none, so nothing has been written. */
-static int64_t last_write(const UndoDisk *disk) {
+int64_t undo_note_last_write(const char *path) {
         struct stat st;
 
-        if (stat(disk->overlay, &st) < 0)
+        if (stat(path, &st) < 0)
                 return 0;
         return (int64_t) st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
@@ -240,7 +239,7 @@ bool undo_note_is_pending(const UndoNote *note) {
                 return true;
         for (unsigned i = 0; note->action != UNDO_ACTION_KEEP && i < note->disks->len; i++) {
                 const UndoDisk *disk = note->disks->pdata[i];
-                int64_t written = last_write(disk);
+                int64_t written = undo_note_last_write(disk->overlay);
 
                 if (written && written != disk->written)
                         return true;
@@ -252,6 +251,6 @@ void undo_note_settle(UndoNote *note) {
         for (unsigned i = 0; i < note->disks->len; i++) {
                 UndoDisk *disk = note->disks->pdata[i];
 
-                disk->written = last_write(disk);
+                disk->written = undo_note_last_write(disk->overlay);
         }
 }

@@ -65,6 +65,9 @@ char *undo_note_into(const char *definition, const UndoNote *note, GError **erro
  * overlays. */
 bool undo_note_is_pending(const UndoNote *note);
 
+/* The mtime in nanoseconds; 0: there is no such file, so nothing has been written. */
+int64_t undo_note_last_write(const char *path);
+
 /* What the overlays hold now is as it shall be. */
 void undo_note_settle(UndoNote *note);
 

@@ -11,7 +11,12 @@
  * Each can be interrupted anywhere and begun again. Several disks belong together, hence the notes:
  * what has begun with one must come to its end with all. While a disk is merged the machine has the
  * same content at any time; the disk below alone has not, so a merge that has begun is not taken
- * back. */
+ * back.
+ *
+ * Nobody asks us before he starts a machine with virsh. So an overlay is only replaced under QEMU's
+ * lock: a guest that has it open keeps it, and none can open it at that moment. */
+
+
 
 #include "undo/undo-disks.h"
 
@@ -25,11 +30,15 @@
 #include "backend/saved-image.h"
 #include "backend/undo-note.h"
 #include "disk/image-file.h"
+#include "disk/image-lock.h"
 #include "disk/image.h"
 #include "snapshot/libvirt-files.h"
 #include "snapshot/names.h"
 #include "snapshot/tree.h"
 #include "undo/parent-users.h"
+#include "util/fd.h"
+
+#define MERGE_ROUNDS 3 /* while somebody writes to an overlay as soon as it was merged */
 
 /* The note, and everything else that libvirt keeps of the machine, survives a power cut. */
 static bool write_note(virDomainPtr domain, const UndoNote *note, GError **error) {
@@ -186,6 +195,11 @@ check_disk(virDomainPtr domain, const SnapshotTree *tree, const UndoDisk *undo, 
 static SnapshotTree *read_tree(virDomainPtr domain, const UndoNote *note, GError **error) {
         g_autoptr(SnapshotTree) tree = snapshot_tree_read(domain, error);
 
+        if (tree && tree->active) {
+                g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_ALREADY_RUNNING, "'%s' is running",
+                                virDomainGetName(domain));
+                return NULL;
+        }
         for (unsigned i = 0; tree && i < note->disks->len; i++)
                 if (!check_disk(domain, tree, note->disks->pdata[i], error))
                         return NULL;
@@ -210,15 +224,43 @@ static UndoNote *read_note(virDomainPtr domain, GError **error) {
         return NULL;
 }
 
+/* FILE_IN_USE if QEMU has it open; while the descriptor is open, no QEMU opens it to write. */
+static int lock_overlay(const UndoDisk *disk, GError **error) {
+        struct stat st;
+        auto_fd fd = image_file_open(disk->overlay, false, &st, error);
+
+        if (fd < 0 || !image_lock_for_reading(fd, disk->overlay, error))
+                return -1;
+        return fd_take(&fd);
+}
+
 /* Discard */
 
+static bool lock_all(const UndoNote *note, GArray *locks, GError **error) {
+        for (unsigned i = 0; i < note->disks->len; i++) {
+                int fd = lock_overlay(note->disks->pdata[i], error);
+
+                if (fd < 0)
+                        return false;
+                g_array_append_val(locks, fd);
+        }
+        return true;
+}
+
+static void close_lock(void *fd) {
+        (void) close(*(int *) fd);
+}
+
 static bool discard(virDomainPtr domain, UndoNote *note, GError **error) {
+        g_autoptr(GArray) locks = g_array_new(FALSE, FALSE, sizeof(int));
         g_autoptr(SnapshotTree) tree = NULL;
 
+        g_array_set_clear_func(locks, close_lock);
         if (!check_not_merging(note, error))
                 return false;
         tree = read_tree(domain, note, error);
-        if (!tree || !write_step(domain, note, UNDO_STEP_DISCARDING, error))
+        if (!tree || !lock_all(note, locks, error) ||
+                        !write_step(domain, note, UNDO_STEP_DISCARDING, error))
                 return false;
         for (unsigned i = 0; i < note->disks->len; i++) {
                 const UndoDisk *disk = note->disks->pdata[i];
@@ -282,6 +324,26 @@ static uint64_t size_on_host(const char *path) {
         return stat(path, &st) == 0 ? (uint64_t) st.st_blocks * 512 : 0;
 }
 
+/* Whoever starts the machine beside us may do so once qemu-img has let go of its disks. */
+static bool merge_disk(const UndoDisk *disk, const ImageHooks *hooks, GError **error) {
+        for (unsigned i = 0; i < MERGE_ROUNDS; i++) {
+                int64_t written = undo_note_last_write(disk->overlay);
+                auto_fd lock = -1;
+
+                if (!image_commit(disk->overlay, "qcow2", disk->base, hooks, error))
+                        return false;
+                lock = lock_overlay(disk, error);
+                if (lock < 0)
+                        return false;
+                if (undo_note_last_write(disk->overlay) == written)
+                        return image_replace_overlay(
+                                        disk->overlay, disk->base, disk->base_format, error);
+        }
+        g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_FILE_IN_USE,
+                        "Somebody writes to '%s' again and again", disk->overlay);
+        return false;
+}
+
 static bool merge_disks(Job *job, const UndoNote *note, GError **error) {
         Counter counter = {.job = job};
         const ImageHooks hooks = {.percent = on_percent, .userdata = &counter};
@@ -292,9 +354,7 @@ static bool merge_disks(Job *job, const UndoNote *note, GError **error) {
                 const UndoDisk *disk = note->disks->pdata[i];
 
                 counter.size = size_on_host(disk->overlay);
-                if (!image_commit(disk->overlay, "qcow2", disk->base, &hooks, error) ||
-                                !image_replace_overlay(disk->overlay, disk->base, disk->base_format,
-                                                error))
+                if (!merge_disk(disk, &hooks, error))
                         return false;
                 counter.before += counter.size;
         }

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 from harness import MANAGER, Scratch
-from qemu_house import House, Snapshots, second_disk
+from qemu_house import House, Snapshots, run, second_disk
 from test_undo import NEW, OLD, VM, make, numbers, opened
 
 LATER = 0x33
@@ -64,6 +64,41 @@ def merged(machine):
     """Stopped when the first disk was merged, and its undo disk is not empty yet; the task, and that undo disk."""
     with stopped(machine.house, 'commit', machine.begin_merge) as task:
         yield task, next(iter(machine.images().values()))[0]
+
+
+def test_what_a_guest_writes_while_its_disks_are_merged_is_not_lost(undoable):
+    """virsh has started the machine, and it is off again, between the merge and the emptying."""
+    with merged(undoable) as (task, overlay):
+        run('qemu-io', '-f', 'qcow2', '-c', f'write -P {LATER} 256k 64k', overlay)
+    properties = undoable.client.wait_task(task)
+    assert properties['ResultName'] == 'success', properties
+    undoable.assert_base_reads(NEW)
+    assert 'verification failed' not in run('qemu-io', '-rU', '-f', 'qcow2', '-c', f'read -P {LATER} 256k 64k', overlay)
+    undoable.assert_whole_undo()
+
+
+def test_an_undo_disk_is_not_pulled_away_from_a_guest(undoable):
+    """virsh starts the machine between the merge and the emptying, and it runs."""
+    with contextlib.ExitStack() as stack:
+        with merged(undoable) as (task, overlay):
+            file = os.stat(overlay)
+            stack.enter_context(opened(overlay, 'qcow2'))
+        properties = undoable.client.wait_task(task)
+        assert properties['ErrorName'].rpartition('.')[2] == 'FileInUse', properties
+        assert os.stat(overlay).st_ino == file.st_ino
+    undoable.assert_reads(NEW)
+    undoable.merge()
+    undoable.assert_base_reads(NEW)
+    undoable.assert_whole_undo()
+
+
+def test_a_discard_does_not_pull_one_away_from_a_guest(undoable):
+    overlay = undoable.images()['hdb'][0]
+    with opened(overlay, 'qcow2'):
+        assert undoable.house.refused(undoable.guest, 'DiscardUndoDisks') == 'FileInUse'
+    undoable.assert_reads(NEW)
+    undoable.discard()
+    undoable.assert_reads(OLD)
 
 
 def interrupt(machine):
