@@ -25,7 +25,7 @@
 #define UTF8(text) ((const xmlChar *) (text))
 
 static const char *const action_names[UNDO_ACTION_COUNT] = {"discard", "keep", "commit"};
-static const char *const step_names[UNDO_STEP_COUNT] = {"", "discarding", "merging"};
+static const char *const step_names[UNDO_STEP_COUNT] = {"", "preparing", "discarding", "merging"};
 
 static void disk_free(void *data) {
         UndoDisk *disk = data;
@@ -235,7 +235,7 @@ int64_t undo_note_last_write(const char *path) {
 bool undo_note_is_pending(const UndoNote *note) {
         if (!note->undoable)
                 return note->disks->len > 0;
-        if (note->step == UNDO_STEP_DISCARDING)
+        if (note->step == UNDO_STEP_PREPARING || note->step == UNDO_STEP_DISCARDING)
                 return true;
         for (unsigned i = 0; note->action != UNDO_ACTION_KEEP && i < note->disks->len; i++) {
                 const UndoDisk *disk = note->disks->pdata[i];

@@ -11,6 +11,9 @@
 
 #define UNDO_NOTE_NAMESPACE "https://virtask.org/undo/1"
 
+/* Of an overlay that is to come in the place of another. */
+#define UNDO_EMPTY_SUFFIX ".new"
+
 /* VMUndoAction of Virtual PC: what becomes of the undo disks when the machine has gone off. */
 typedef enum UndoAction {
         UNDO_ACTION_DISCARD,
@@ -22,6 +25,7 @@ typedef enum UndoAction {
 /* What has begun, and must come to its end before anything else: the disks belong together. */
 typedef enum UndoStep {
         UNDO_STEP_NONE,
+        UNDO_STEP_PREPARING, /* to discard: nothing is to be done but to tidy up */
         UNDO_STEP_DISCARDING,
         UNDO_STEP_MERGING,
         UNDO_STEP_COUNT

@@ -60,8 +60,12 @@ static bool add_undo_disks(virDomainPtr domain, GPtrArray *files, GError **error
                                 virDomainGetName(domain));
                 return false;
         }
-        for (unsigned i = 0; note && i < note->disks->len; i++)
-                g_ptr_array_add(files, g_strdup(((UndoDisk *) note->disks->pdata[i])->overlay));
+        for (unsigned i = 0; note && i < note->disks->len; i++) {
+                const UndoDisk *disk = note->disks->pdata[i];
+
+                g_ptr_array_add(files, g_strdup(disk->overlay));
+                g_ptr_array_add(files, g_strconcat(disk->overlay, UNDO_EMPTY_SUFFIX, NULL));
+        }
         return note;
 }
 

@@ -4,19 +4,23 @@
  * disks below are not written to before they are to be:
  *
  *     begin:    note the overlays ── make them ── definition and note in one: the machine has them
- *     discard:  note "discarding" ── put an empty one in the place of each (a rename) ── note the
- * end merge:    note "merging" ── write each into its base, then empty it ── note the end end:
- * definition and note in one: the machine has its disks ── remove the overlays
+ *     discard:  note "preparing" ── make an empty one beside each ── note "discarding"
+ *               ── put each in its place (a rename) ── note the end
+ *     merge:    note "merging" ── write each into its base, then empty it ── note the end
+ *     end:      definition and note in one: the machine has its disks ── remove the overlays
  *
  * Each can be interrupted anywhere and begun again. Several disks belong together, hence the notes:
  * what has begun with one must come to its end with all. While a disk is merged the machine has the
  * same content at any time; the disk below alone has not, so a merge that has begun is not taken
  * back.
  *
+ * What can fail for want of room comes before "discarding": a discard that fails has changed
+ * nothing. One that was interrupted has left the empty ones that are still to be put in their
+ * places. Where there is none, it is done: what a machine, which somebody has started meanwhile,
+ * has written since is not thrown away.
+ *
  * Nobody asks us before he starts a machine with virsh. So an overlay is only replaced under QEMU's
  * lock: a guest that has it open keeps it, and none can open it at that moment. */
-
-
 
 #include "undo/undo-disks.h"
 
@@ -46,8 +50,16 @@ static bool write_note(virDomainPtr domain, const UndoNote *note, GError **error
 }
 
 static bool write_step(virDomainPtr domain, UndoNote *note, UndoStep step, GError **error) {
+        UndoStep before = note->step;
+
         note->step = step;
-        return write_note(domain, note, error);
+        if (write_note(domain, note, error))
+                return true;
+        /* libvirt has it in its memory all the same when there is no room for the file: it shall
+         * not go on with a step that was reported to have failed. */
+        note->step = before;
+        (void) undo_note_write(domain, note, NULL);
+        return false;
 }
 
 static bool write_settled(virDomainPtr domain, UndoNote *note, GError **error) {
@@ -60,6 +72,21 @@ static bool define(virDomainPtr domain, const char *text, const UndoNote *note, 
 
         return noted && snapshot_tree_define(domain, noted, error) &&
                libvirt_files_sync(domain, error);
+}
+
+/* What is to come in the place of an overlay. */
+static char *empty_of(const UndoDisk *disk) {
+        return g_strconcat(disk->overlay, UNDO_EMPTY_SUFFIX, NULL);
+}
+
+static bool remove_empty(const UndoNote *note, GError **error) {
+        for (unsigned i = 0; i < note->disks->len; i++) {
+                g_autofree char *empty = empty_of(note->disks->pdata[i]);
+
+                if (!image_remove(empty, error))
+                        return false;
+        }
+        return true;
 }
 
 /* Overlays that no machine has: of a begin or an end that was interrupted. They may be half made. A
@@ -87,7 +114,7 @@ static bool remove_leftovers(virDomainPtr domain, GError **error) {
         if (!note || note->undoable || note->disks->len == 0)
                 return note;
         tree = snapshot_tree_read(domain, error);
-        if (!tree || !remove_overlays(tree, note, error))
+        if (!tree || !remove_overlays(tree, note, error) || !remove_empty(note, error))
                 return false;
         g_ptr_array_set_size(note->disks, 0);
         return write_step(domain, note, UNDO_STEP_NONE, error);
@@ -236,6 +263,50 @@ static int lock_overlay(const UndoDisk *disk, GError **error) {
 
 /* Discard */
 
+static bool make_empty(UndoNote *note, GError **error) {
+        if (!remove_empty(note, error))
+                return false;
+        for (unsigned i = 0; i < note->disks->len; i++) {
+                UndoDisk *disk = note->disks->pdata[i];
+                g_autofree char *empty = empty_of(disk);
+
+                if (!image_create_overlay(empty, disk->base, disk->base_format, error))
+                        return false;
+                disk->written = undo_note_last_write(empty);
+        }
+        return true;
+}
+
+static bool prepare(virDomainPtr domain, UndoNote *note, GError **error) {
+        g_autofree int64_t *written = g_new(int64_t, note->disks->len + 1);
+
+        for (unsigned i = 0; i < note->disks->len; i++)
+                written[i] = ((const UndoDisk *) note->disks->pdata[i])->written;
+        if (write_step(domain, note, UNDO_STEP_PREPARING, error) && make_empty(note, error) &&
+                        write_step(domain, note, UNDO_STEP_DISCARDING, error))
+                return true;
+        /* Nothing is discarded then, and what was kept is kept. */
+        for (unsigned i = 0; i < note->disks->len; i++)
+                ((UndoDisk *) note->disks->pdata[i])->written = written[i];
+        (void) remove_empty(note, NULL);
+        (void) write_step(domain, note, UNDO_STEP_NONE, NULL);
+        return false;
+}
+
+/* Those that are missing were put in their places before an interruption. */
+static bool put_in_place(const UndoNote *note, GError **error) {
+        for (unsigned i = 0; i < note->disks->len; i++) {
+                const UndoDisk *disk = note->disks->pdata[i];
+                g_autofree char *empty = empty_of(disk);
+
+                if (rename(empty, disk->overlay) < 0 && errno != ENOENT)
+                        return image_file_fail(errno, "replace", disk->overlay, error);
+                if (!image_file_sync_directory(disk->overlay, error))
+                        return false;
+        }
+        return true;
+}
+
 static bool lock_all(const UndoNote *note, GArray *locks, GError **error) {
         for (unsigned i = 0; i < note->disks->len; i++) {
                 int fd = lock_overlay(note->disks->pdata[i], error);
@@ -259,22 +330,19 @@ static bool discard(virDomainPtr domain, UndoNote *note, GError **error) {
         if (!check_not_merging(note, error))
                 return false;
         tree = read_tree(domain, note, error);
-        if (!tree || !lock_all(note, locks, error) ||
-                        !write_step(domain, note, UNDO_STEP_DISCARDING, error))
+        if (!tree || !lock_all(note, locks, error))
                 return false;
-        for (unsigned i = 0; i < note->disks->len; i++) {
-                const UndoDisk *disk = note->disks->pdata[i];
-
-                if (!image_replace_overlay(disk->overlay, disk->base, disk->base_format, error))
-                        return false;
-        }
-        return write_settled(domain, note, error);
+        if (note->step != UNDO_STEP_DISCARDING && !prepare(domain, note, error))
+                return false;
+        return put_in_place(note, error) && write_step(domain, note, UNDO_STEP_NONE, error);
 }
 
 bool undo_disks_discard(virDomainPtr domain, GError **error) {
         g_autoptr(UndoNote) note = read_note(domain, error);
 
-        return note && discard(domain, note, error);
+        if (!note || (note->step == UNDO_STEP_DISCARDING && !discard(domain, note, error)))
+                return false;
+        return discard(domain, note, error);
 }
 
 /* Merge */
@@ -432,6 +500,12 @@ static void keep(virDomainPtr domain, UndoNote *note) {
         (void) write_note(domain, note, NULL);
 }
 
+/* A discard that was interrupted before it began. */
+static bool drop_prepared(virDomainPtr domain, UndoNote *note, GError **error) {
+        return note->step != UNDO_STEP_PREPARING ||
+               (remove_empty(note, error) && write_step(domain, note, UNDO_STEP_NONE, error));
+}
+
 bool undo_disks_finish(virDomainPtr domain, GError **error) {
         g_autoptr(UndoNote) note = NULL;
 
@@ -442,7 +516,11 @@ bool undo_disks_finish(virDomainPtr domain, GError **error) {
                 return note;
         if (!note->undoable)
                 return remove_leftovers(domain, error);
-        if (note->step != UNDO_STEP_DISCARDING && note->action != UNDO_ACTION_DISCARD)
+        if (!drop_prepared(domain, note, error))
+                return false;
+        if (note->step == UNDO_STEP_DISCARDING && !discard(domain, note, error))
+                return false;
+        if (note->action != UNDO_ACTION_DISCARD || !undo_note_is_pending(note))
                 return true;
         return discard(domain, note, error);
 }

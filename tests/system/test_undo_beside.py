@@ -3,13 +3,14 @@
 
 import contextlib
 import os
+import pathlib
 import shutil
 import uuid
 
 import pytest
 from harness import MANAGER, Scratch
 from qemu_house import House, Snapshots, run, second_disk
-from test_undo import NEW, OLD, VM, make, numbers, opened
+from test_undo import NEW, OLD, VM, make, numbers, opened, settled
 
 LATER = 0x33
 
@@ -97,6 +98,35 @@ def test_a_discard_does_not_pull_one_away_from_a_guest(undoable):
     with opened(overlay, 'qcow2'):
         assert undoable.house.refused(undoable.guest, 'DiscardUndoDisks') == 'FileInUse'
     undoable.assert_reads(NEW)
+    undoable.discard()
+    undoable.assert_reads(OLD)
+
+
+def test_a_discard_that_fails_changes_nothing(undoable):
+    """Neither at once nor later: what it did not discard can be merged."""
+    obstacle = pathlib.Path(undoable.images()['hdb'][0] + '.new')
+    obstacle.mkdir()
+    undoable.client.error(undoable.guest.path, VM, 'DiscardUndoDisks')
+    undoable.assert_reads(NEW)
+    obstacle.rmdir()
+    undoable.merge()
+    undoable.assert_base_reads(NEW)
+    undoable.assert_whole_undo()
+
+
+def test_a_discard_is_not_done_again_on_what_was_written_since(house, undoable):
+    """The service dies when the last one was discarded, and somebody else starts the machine before it is back."""
+    with house.daemon.crash('after_rename', '-hdb.qcow2'):
+        house.daemon.restart()
+        undoable.client.wait(lambda: undoable.client.get(MANAGER, 'Manager', 'Connected'))
+        undoable.client.error(undoable.guest.path, VM, 'DiscardUndoDisks')
+        house.daemon.wait_killed()
+    undoable.assert_reads(OLD)
+    undoable.write(LATER)
+    house.daemon.start()
+    settled(undoable)
+    undoable.assert_reads(LATER)
+    undoable.assert_whole_undo()
     undoable.discard()
     undoable.assert_reads(OLD)
 
