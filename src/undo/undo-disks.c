@@ -516,6 +516,8 @@ bool undo_disks_finish(virDomainPtr domain, GError **error) {
                 return note;
         if (!note->undoable)
                 return remove_leftovers(domain, error);
+        if (note->step == UNDO_STEP_MERGING)
+                return true;
         if (!drop_prepared(domain, note, error))
                 return false;
         if (note->step == UNDO_STEP_DISCARDING && !discard(domain, note, error))
@@ -534,7 +536,8 @@ bool undo_disks_apply(Job *job, virDomainPtr domain, GError **error) {
         note = undo_note_read(domain, error);
         if (!note || !is_off(domain) || !undo_note_is_pending(note))
                 return note;
-        ok = merge(job, domain, note, error);
+        ok = note->action == UNDO_ACTION_COMMIT ? merge(job, domain, note, error)
+                                                : check_not_merging(note, error);
         if (!ok)
                 keep(domain, note);
         return ok;

@@ -8,9 +8,10 @@ import shutil
 import uuid
 
 import pytest
+from gi.repository import GLib
 from harness import MANAGER, Scratch
 from qemu_house import House, Snapshots, run, second_disk
-from test_undo import NEW, OLD, VM, make, numbers, opened, settled
+from test_undo import DISCARD, NEW, OLD, VM, make, numbers, opened, settled
 
 LATER = 0x33
 
@@ -146,6 +147,20 @@ def test_a_machine_is_not_deleted_in_the_middle_of_a_merge(undoable):
     undoable.assert_reads(NEW)
     undoable.merge()
     undoable.house.do(undoable.guest, 'Delete')
+    undoable.assert_base_reads(NEW)
+
+
+def test_a_merge_in_its_middle_does_not_keep_a_machine_from_starting(undoable):
+    """What was to be discarded is kept, as it can't be."""
+    interrupt(undoable)
+    undoable.set(action=DISCARD)
+    undoable.bring('running')
+    undoable.guest.wait_ticks(3)
+    undoable.house.do(undoable.guest, 'TurnOff')
+    undoable.house.do(undoable.guest, 'Startup', 'a{sv}', {'Queue': GLib.Variant('b', True)})
+    undoable.house.do(undoable.guest, 'TurnOff')
+    undoable.assert_reads(NEW)
+    undoable.client.wait_task(undoable.begin_merge(Queue=GLib.Variant('b', True)))
     undoable.assert_base_reads(NEW)
 
 
