@@ -20,11 +20,12 @@ static bool turn_off_parse(sd_bus_message *call, void *request, GError **error) 
 }
 
 /* The machine is off, whatever becomes of its undo disks; the daemon tries again by itself, with a
- * task that tells of it. */
+ * task that tells of it. With Force that is all: who turns off by force does not wait for disks
+ * that may not answer, and those who come next need the thread. */
 static bool finish(Job *job, virDomainPtr domain) {
         g_autoptr(GError) cause = NULL;
 
-        if (!undo_disks_finish(domain, &cause))
+        if (!((const Request *) job->request)->force && !undo_disks_finish(domain, &cause))
                 job_log(job, LOG_WARNING, "The undo disks stay for now: %s", cause->message);
         return true;
 }

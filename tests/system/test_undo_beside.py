@@ -164,6 +164,24 @@ def test_a_merge_in_its_middle_does_not_keep_a_machine_from_starting(undoable):
     undoable.assert_base_reads(NEW)
 
 
+def test_power_is_cut_by_force_whatever_the_disks_do(undoable):
+    """The undo disks are discarded afterwards, by a task of the service's own."""
+    undoable.set(action=DISCARD)
+    undoable.bring('running')
+    undoable.guest.wait_ticks(3)
+    seen = len(undoable.client.signals)
+
+    def turn_off():
+        task = undoable.house.begin(undoable.guest, 'TurnOff', 'a{sv}', {'Force': GLib.Variant('b', True)})
+        return undoable.client.wait_task(task)
+
+    with stopped(undoable.house, 'create', turn_off) as properties:
+        assert properties['ResultName'] == 'success', properties
+    assert undoable.wait_applied(seen)['ResultName'] == 'success'
+    undoable.assert_reads(OLD)
+    undoable.assert_whole_undo()
+
+
 def test_a_copy_of_a_machine_has_not_its_undo_disks(house, undoable):
     """virt-clone copies the disks, and what is noted with them."""
     text = (house.below.root / f'etc/qemu/{undoable.guest.name}.xml').read_text(encoding='utf-8')
