@@ -75,6 +75,7 @@ static Disk *read_disk(xmlNode *node) {
 
         disk->is_file = attribute_is(node, "type", "file", "file");
         disk->is_disk = attribute_is(node, "device", "disk", "disk");
+        disk->is_lun = attribute_is(node, "device", "lun", "disk");
         disk->target = xml_attribute(xml_child(node, "target"), "dev");
         disk->format = xml_attribute(xml_child(node, "driver"), "type");
         disk->readonly = xml_child(node, "readonly") != NULL;

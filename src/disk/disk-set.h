@@ -16,6 +16,7 @@ typedef struct Disk {
         bool transient;    /* what the guest writes is thrown away */
         bool is_file;      /* not a block device, a volume or something on the network */
         bool is_disk;      /* device='disk': neither CD nor floppy, nor a whole SCSI device */
+        bool is_lun;       /* device='lun': that whole SCSI device */
         bool mirror_ready; /* a block job can switch over to another image */
         bool is_special;   /* encrypted or a slice of its file: more than format and path tell */
 } Disk;

@@ -132,7 +132,7 @@ static bool plan(virDomainPtr domain, const SnapshotTree *tree, UndoNote *note, 
                 g_autofree char *overlay = NULL;
 
                 if (!disk_is_snapshottable(disk)) {
-                        if (disk->readonly || !disk->is_disk)
+                        if (disk->readonly || (!disk->is_disk && !disk->is_lun))
                                 continue;
                         g_set_error(error, VIRTASK_ERROR, VIRTASK_ERROR_NOT_SUPPORTED,
                                         "Disk %s can not have an undo disk", disk->target);

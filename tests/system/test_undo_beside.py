@@ -214,3 +214,11 @@ def test_one_file_that_is_two_disks(house):
     assert task['ErrorName'].rpartition('.')[2] == 'ParentInUse', task
     machine.assert_reads(NEW, targets=['hdb'])
     machine.assert_reads(LATER, targets=['hdc'])
+
+
+def test_a_whole_scsi_device_can_have_none(house):
+    """The guest writes to it, and nothing could take that back."""
+    name = f'undo{next(numbers)}'
+    device = "<disk type='block' device='lun'><driver name='qemu' type='raw'/><source dev='/dev/sg-none'/><target dev='sda' bus='scsi'/></disk>"
+    machine = Snapshots(house, house.register(name, boot=False, memory=32, devices=device))
+    assert house.refused(machine.guest, 'SetUndoable', 'b', True) == 'NotSupported'
