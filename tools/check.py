@@ -48,7 +48,8 @@ OUTSIDE = {
 # What takes a sanitizer too long for 20 minutes: only with the full counts.
 SLOW = ('test_interruptions.py', 'test_snapshots_interruptions.py', 'test_snapshots_scale.py', 'test_power_cut.py',
         'test_application_consistency.py', 'test_guest.py', 'test_export_interruptions.py', 'test_export_power_cut.py', 'test_export_settings.py',
-        'test_import_interruptions.py', 'test_export_paths.py', 'test_export_races.py', 'test_package_interruptions.py', 'test_package_tool.py', 'test_undo_power_cut.py')
+        'test_import_interruptions.py', 'test_export_paths.py', 'test_export_races.py', 'test_package_interruptions.py', 'test_package_tool.py', 'test_undo_power_cut.py',
+        'test_hard_disk_faults.py', 'test_hard_disk_copies.py')
 # Before anything runs beside them.
 ALONE = ('moment', 'moment-address')
 # Mostly wait for QEMU, so other steps run beside them, the longest first; but the full counts have the machine for themselves.
