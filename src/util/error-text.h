@@ -24,6 +24,7 @@
         X(ALREADY_PAUSED,            "Die virtuelle Maschine ist schon angehalten", "La machine virtuelle est déjà suspendue") \
         X(NOT_PAUSED,                "Die virtuelle Maschine ist nicht angehalten", "La machine virtuelle n’est pas suspendue") \
         X(MACHINE_ACTIVE,            "Die Einstellung kann nicht geändert werden, solange die virtuelle Maschine läuft oder gespeichert ist", "Le réglage ne peut pas être modifié tant que la machine virtuelle est en marche ou enregistrée") \
+        X(UNDO_DISKS_MARKED_FOR_DELETION, "Die Rückgängig-Datenträger der virtuellen Maschine sollen verworfen werden", "Les disques d’annulation de la machine virtuelle doivent être abandonnés") \
         X(INVALID_STATE,             "Die virtuelle Maschine ist nicht im richtigen Zustand", "La machine virtuelle n’est pas dans l’état voulu") \
         X(IN_USE,                    "Eine Aufgabe hält das Objekt", "Une tâche occupe l’objet") \
         X(NOT_CANCELABLE,            "Die Aufgabe kann nicht abgebrochen werden", "La tâche ne peut pas être annulée") \
@@ -51,6 +52,7 @@
         X(BAD_PATH,                  "Der Pfad ist leer oder nicht absolut", "Le chemin est vide ou n’est pas absolu") \
         X(PATH_TOO_LONG,             "Der Pfad ist zu lang", "Le chemin est trop long") \
         X(FILE_READ_ONLY,            "Die Datei kann nur gelesen werden", "Le fichier ne peut être que lu") \
+        X(PARENT_IN_USE,             "Eine andere Festplatte beruht auf der übergeordneten", "Un autre disque dur repose sur le disque parent") \
         X(FILE_TOO_LARGE,            "So groß kann eine Datei dort nicht sein", "Un fichier ne peut pas être aussi grand à cet endroit") \
         X(WRONG_DISK_TYPE,           "Die Festplattendatei ist vom falschen Typ", "L’image de disque dur n’est pas du bon type") \
         X(INVALID_DISK_IMAGE,        "Die Datei ist keine Festplattendatei oder beschädigt", "Le fichier n’est pas une image de disque dur ou est endommagé") \

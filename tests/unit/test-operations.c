@@ -96,10 +96,11 @@ static void each_argument_has_a_name(void) {
         }
 }
 
-/* Without options there is no Queue, and nothing says how to take the call up later. */
+/* Without options there is no Queue, and nothing says how to take the call up later. What nobody
+ * calls needs none. */
 static void what_has_a_task_has_options(void) {
         for (unsigned i = 0; operations[i]; i++)
-                g_assert_true(has_no_task(operations[i]) ||
+                g_assert_true(has_no_task(operations[i]) || !*operations[i]->interface ||
                                 g_str_has_suffix(operations[i]->signature, "a{sv}"));
 }
 
@@ -136,6 +137,7 @@ static void what_happens_in_all_states_of_a_machine_is_known(void) {
 
                 g_assert_true(refuses || g_str_equal(operation->interface, "Manager") ||
                                 g_str_equal(operation->member, "SetNotes") ||
+                                g_str_equal(operation->member, "SetUndoAction") ||
                                 g_str_has_prefix(operation->name, "system-export") ||
                                 g_str_equal(operation->interface, "Collection") ||
                                 g_str_equal(operation->interface, "HardDisk") ||
