@@ -53,7 +53,7 @@ SLOW = ('test_interruptions.py', 'test_snapshots_interruptions.py', 'test_snapsh
 # Before anything runs beside them.
 ALONE = ('moment', 'moment-address')
 # Mostly wait for QEMU, so other steps run beside them, the longest first; but the full counts have the machine for themselves.
-LANES = 3  # of such, beside what runs otherwise: two processors are half idle with two
+LANES = 2  # of such, beside what runs otherwise
 BESIDE = ('snapshots', 'snapshots-address', 'groups', 'exports', 'exports-address', 'system-address', 'auth-address', 'groups-address',
           'bus-address')
 
